@@ -1,0 +1,97 @@
+"""Events: what happens in a call, as a closed union for ``match``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ringline.client.call_state import CallState
+from ringline.media.frames import Kind
+
+__all__ = [
+    "CallEvent",
+    "Ended",
+    "Message",
+    "PathChanged",
+    "RemoteMuted",
+    "SendingPaused",
+    "StateChanged",
+    "VideoRequested",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class StateChanged:
+    """The call moved on."""
+
+    state: CallState
+
+
+@dataclass(frozen=True, slots=True)
+class PathChanged:
+    """Media goes another way.
+
+    Attributes:
+        kind: ``host`` (same network), ``srflx`` (direct through NATs) or ``relay`` (TURN).
+
+    """
+
+    kind: str
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteMuted:
+    """The other side stopped sending a kind, or went on."""
+
+    kind: Kind
+    muted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class VideoRequested:
+    """The other side asks for video; answer with ``call.allow_video`` or ``call.deny_video``."""
+
+
+@dataclass(frozen=True, slots=True)
+class SendingPaused:
+    """We stopped sending a kind because the network has no room, or went on.
+
+    Attributes:
+        reason: One line for a person, for instance ``"video paused: your network"``.
+
+    """
+
+    kind: Kind
+    paused: bool
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A data message from the other side."""
+
+    data: str | bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """The last event of a call.
+
+    Attributes:
+        reason: One of the closed list of end reasons of ``ringline.v1``.
+        detail: More for a person; may be empty.
+
+    """
+
+    reason: str
+    detail: str = ""
+
+
+CallEvent = (
+    StateChanged
+    | PathChanged
+    | RemoteMuted
+    | VideoRequested
+    | SendingPaused
+    | Message
+    | Ended
+)

@@ -1,0 +1,296 @@
+"""Negotiate: offer and answer (RFC 8829, RFC 3264) between us and any WebRTC peer.
+
+Every offer has the same three sections in the same order: sound, picture, data.  A kind that is
+not sent yet is negotiated all the same, so that video joins an audio call by consent of the
+people and without another offer.  The caller is the only offerer, so offers never collide; an
+ICE restart is an offer with the same sections and new credentials.
+
+What we speak, in order of preference:
+
+| section | codec | parameters | feedback |
+|---|---|---|---|
+| audio | Opus 48 kHz | ``minptime=10;useinbandfec=1`` | transport-cc |
+| video | VP8, RTX | ``apt`` | transport-cc, goog-remb, nack, nack pli, ccm fir |
+| application | data channels over SCTP | | |
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Final
+
+from ringline.client.description import (
+    Codec,
+    Description,
+    Direction,
+    MediaSection,
+    TransportDescription,
+)
+from ringline.client.errors import NegotiationError
+from ringline.media.frames import Kind
+from ringline.media.parameters import SessionParameters, StreamParameters
+from ringline.media.rtp.header_extensions import URIS, ExtensionIds
+from ringline.media.units import PayloadType, Ssrc
+
+__all__ = ["LocalMedia", "accept_answer", "make_answer", "make_offer"]
+
+_OPUS: Final = Codec(
+    payload_type=111,
+    name="opus",
+    clock_rate=48_000,
+    channels=2,  # always 2 in SDP, whatever is sent (RFC 7587 §7)
+    parameters={"minptime": 10, "useinbandfec": 1},
+    feedback=("transport-cc",),
+)
+_VP8: Final = Codec(
+    payload_type=96,
+    name="VP8",
+    clock_rate=90_000,
+    feedback=("goog-remb", "transport-cc", "ccm fir", "nack", "nack pli"),
+)
+_RTX: Final = Codec(payload_type=97, name="rtx", clock_rate=90_000, parameters={"apt": 96})
+
+_EXTENSIONS: Final[dict[str, dict[str, int]]] = {
+    "audio": {
+        URIS["audio_level"]: 1,
+        URIS["absolute_send_time"]: 2,
+        URIS["transport_sequence_number"]: 3,
+        URIS["mid"]: 4,
+    },
+    "video": {
+        URIS["absolute_send_time"]: 2,
+        URIS["transport_sequence_number"]: 3,
+        URIS["mid"]: 4,
+    },
+}
+
+_SCTP_PORT: Final = 5000  # the value that every WebRTC stack uses (RFC 8841 §5)
+
+_REVERSED: Final[dict[Direction, Direction]] = {
+    "sendrecv": "sendrecv",
+    "sendonly": "recvonly",
+    "recvonly": "sendonly",
+    "inactive": "inactive",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LocalMedia:
+    """The streams that we send: their numbers for the life of one call."""
+
+    cname: str
+    audio_ssrc: Ssrc
+    video_ssrc: Ssrc
+    video_rtx_ssrc: Ssrc
+
+    @classmethod
+    def generate(cls, random_bytes: Callable[[int], bytes] = secrets.token_bytes) -> LocalMedia:
+        """Choose a fresh CNAME (RFC 7022) and three different SSRCs."""
+        ssrcs: list[Ssrc] = []
+        while len(ssrcs) < 3:
+            ssrc = Ssrc(int.from_bytes(random_bytes(4), "big"))
+            if ssrc != 0 and ssrc not in ssrcs:
+                ssrcs.append(ssrc)
+        return cls(
+            cname=random_bytes(12).hex(),
+            audio_ssrc=ssrcs[0],
+            video_ssrc=ssrcs[1],
+            video_rtx_ssrc=ssrcs[2],
+        )
+
+
+def make_offer(local: LocalMedia, transport: TransportDescription) -> Description:
+    """Return our offer; each restart makes the same with another transport description."""
+    return Description(
+        type="offer",
+        transport=replace(transport, setup="actpass"),
+        sections=(
+            MediaSection(
+                kind="audio",
+                mid="0",
+                codecs=(_OPUS,),
+                extensions=_EXTENSIONS["audio"],
+                ssrc=local.audio_ssrc,
+                cname=local.cname,
+            ),
+            MediaSection(
+                kind="video",
+                mid="1",
+                codecs=(_VP8, _RTX),
+                extensions=_EXTENSIONS["video"],
+                ssrc=local.video_ssrc,
+                rtx_ssrc=local.video_rtx_ssrc,
+                cname=local.cname,
+            ),
+            MediaSection(kind="application", mid="2", sctp_port=_SCTP_PORT),
+        ),
+    )
+
+
+def make_answer(
+    offer: Description, local: LocalMedia, transport: TransportDescription
+) -> tuple[Description, SessionParameters]:
+    """Answer an offer; return the answer and what was settled.
+
+    The numbers of codecs and extensions are the offerer's (RFC 3264 §6.1).  Sections that we
+    cannot speak, and second ones of a kind, are rejected.
+
+    Raises:
+        NegotiationError: If not one section of sound or picture could be answered.
+
+    """
+    seen: set[str] = set()
+    sections = []
+    for offered in offer.sections:
+        section = None if offered.kind in seen else _answer_section(offered, local)
+        if section is None:
+            section = MediaSection(
+                kind=offered.kind, mid=offered.mid, direction="inactive", rejected=True
+            )
+        else:
+            seen.add(offered.kind)
+        sections.append(section)
+    if not seen & {"audio", "video"}:
+        raise NegotiationError(
+            f"the offer has no codec that we speak (Opus, VP8); it has {_codec_names(offer)}"
+        )
+    answer = Description(
+        type="answer",
+        # "active": the answerer's handshake can start with its first working pair.
+        transport=replace(
+            transport, setup="passive" if offer.transport.setup == "active" else "active"
+        ),
+        sections=tuple(sections),
+    )
+    return answer, _settle(ours=answer, theirs=offer, local=local)
+
+
+def accept_answer(offer: Description, answer: Description, local: LocalMedia) -> SessionParameters:
+    """Return what an answer to our own offer settled.
+
+    Raises:
+        NegotiationError: If the answer does not fit the offer (RFC 8829 §5.11).
+
+    """
+    if [s.kind for s in offer.sections] != [s.kind for s in answer.sections]:
+        raise NegotiationError(
+            "the answer has other sections than the offer: "
+            f"{[s.kind for s in answer.sections]} for {[s.kind for s in offer.sections]}"
+        )
+    if answer.transport.setup == "actpass":
+        raise NegotiationError("the answer left the DTLS role open (a=setup:actpass)")
+    parameters = _settle(ours=offer, theirs=answer, local=local)
+    if not parameters.send and not parameters.receive:
+        raise NegotiationError(
+            f"the answer accepts neither Opus nor VP8; it has {_codec_names(answer)}"
+        )
+    return parameters
+
+
+def _answer_section(offered: MediaSection, local: LocalMedia) -> MediaSection | None:
+    if offered.rejected:
+        return None
+    if offered.kind == "application":
+        if offered.sctp_port is None:
+            return None
+        return MediaSection(kind="application", mid=offered.mid, sctp_port=_SCTP_PORT)
+    ours = (_OPUS,) if offered.kind == "audio" else (_VP8,)
+    codecs = [
+        replace(
+            known,
+            payload_type=codec.payload_type,
+            feedback=tuple(f for f in known.feedback if f in codec.feedback),
+        )
+        for known in ours
+        for codec in offered.codecs
+        if codec.name.lower() == known.name.lower() and codec.clock_rate == known.clock_rate
+    ][:1]
+    if not codecs:
+        return None
+    rtx = _rtx_for(offered, codecs[0].payload_type)
+    if rtx is not None:
+        codecs.append(rtx)
+    audio = offered.kind == "audio"
+    return MediaSection(
+        kind=offered.kind,
+        mid=offered.mid,
+        direction=_REVERSED[offered.direction],
+        codecs=tuple(codecs),
+        extensions={
+            uri: number
+            for uri, number in offered.extensions.items()
+            if uri in _EXTENSIONS[offered.kind]
+        },
+        ssrc=local.audio_ssrc if audio else local.video_ssrc,
+        rtx_ssrc=local.video_rtx_ssrc if rtx is not None else None,
+        cname=local.cname,
+    )
+
+
+def _settle(*, ours: Description, theirs: Description, local: LocalMedia) -> SessionParameters:
+    """Return the streams of both directions; the answer's word on codecs counts."""
+    answer = ours if ours.type == "answer" else theirs
+    send, receive = [], []
+    ids: dict[str, int] = {}
+    for our_section, their_section in zip(ours.sections, theirs.sections, strict=True):
+        if our_section.rejected or their_section.rejected or our_section.kind == "application":
+            continue
+        settled = answer.sections[ours.sections.index(our_section)]
+        direction = settled.direction if answer is ours else _REVERSED[settled.direction]
+        stream = _stream(settled)
+        if stream is None:
+            continue
+        if direction in ("sendrecv", "sendonly"):
+            send.append(_with_ssrcs(stream, our_section))
+        if direction in ("sendrecv", "recvonly"):
+            receive.append(_with_ssrcs(stream, their_section))
+        ids.update(settled.extensions)
+    return SessionParameters(
+        cname=local.cname,
+        local_ssrc=local.audio_ssrc,
+        send=tuple(send),
+        receive=tuple(receive),
+        extension_ids=ExtensionIds(**{name: ids.get(uri) for name, uri in URIS.items()}),
+    )
+
+
+def _stream(section: MediaSection) -> StreamParameters | None:
+    kind: Kind = "audio" if section.kind == "audio" else "video"
+    wanted = "opus" if kind == "audio" else "vp8"
+    codec = next((c for c in section.codecs if c.name.lower() == wanted), None)
+    if codec is None:
+        return None
+    rtx = _rtx_for(section, codec.payload_type)
+    return StreamParameters(
+        kind=kind,
+        mid=section.mid,
+        payload_type=PayloadType(codec.payload_type),
+        rtx_payload_type=None if rtx is None else PayloadType(rtx.payload_type),
+        nack="nack" in codec.feedback,
+        pli="nack pli" in codec.feedback,
+        transport_cc="transport-cc" in codec.feedback,
+        remb="goog-remb" in codec.feedback,
+        in_band_fec=str(codec.parameters.get("useinbandfec", 0)) == "1",
+    )
+
+
+def _with_ssrcs(stream: StreamParameters, section: MediaSection) -> StreamParameters:
+    return replace(
+        stream,
+        ssrc=None if section.ssrc is None else Ssrc(section.ssrc),
+        rtx_ssrc=None if section.rtx_ssrc is None else Ssrc(section.rtx_ssrc),
+    )
+
+
+def _rtx_for(section: MediaSection, payload_type: int) -> Codec | None:
+    for codec in section.codecs:
+        if codec.name.lower() == "rtx" and str(codec.parameters.get("apt")) == str(payload_type):
+            return codec
+    return None
+
+
+def _codec_names(description: Description) -> str:
+    names = sorted({codec.name for section in description.sections for codec in section.codecs})
+    return ", ".join(names) or "none"

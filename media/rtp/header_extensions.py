@@ -1,0 +1,134 @@
+"""Header extensions: the one- and two-byte forms of RFC 8285, and the five that we speak.
+
+Which number stands for which extension is negotiated per session (``a=extmap``), so both
+directions take an :class:`ExtensionIds`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from ringline.media.errors import ParseError
+
+__all__ = ["URIS", "ExtensionIds", "HeaderExtensions", "parse_extensions", "serialize_extensions"]
+
+_ONE_BYTE: Final = 0xBEDE
+_TWO_BYTE: Final = 0x1000  # the low four bits are "appbits" (RFC 8285 §4.3)
+
+URIS: Final = {
+    "mid": "urn:ietf:params:rtp-hdrext:sdes:mid",
+    "audio_level": "urn:ietf:params:rtp-hdrext:ssrc-audio-level",
+    "absolute_send_time": "http://www.webrtc.org/experiments/rtp-hdrext/abs-send-time",
+    "transport_sequence_number": (
+        "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01"
+    ),
+}
+"""Field of :class:`ExtensionIds` to the URI that SDP names it by."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExtensionIds:
+    """The negotiated numbers, 1 to 14; :obj:`None` is an extension that is not spoken."""
+
+    mid: int | None = None
+    audio_level: int | None = None
+    absolute_send_time: int | None = None
+    transport_sequence_number: int | None = None
+
+
+@dataclass(slots=True)
+class HeaderExtensions:
+    """What a packet's header carries beside the fixed fields.
+
+    Attributes:
+        mid: Which m-section it belongs to (RFC 8843 §15).
+        audio_level: ``(voice, level)``: level in -dBov, 0 loudest to 127 silent (RFC 6464).
+        absolute_send_time: Departure, seconds modulo 64 as 6.18 fixed point.
+        transport_sequence_number: 16 bits, one count for all packets of a transport.
+
+    """
+
+    mid: str | None = None
+    audio_level: tuple[bool, int] | None = None
+    absolute_send_time: int | None = None
+    transport_sequence_number: int | None = None
+
+
+def serialize_extensions(values: HeaderExtensions, ids: ExtensionIds) -> bytes:
+    """Return profile, length and data in the one-byte form; empty if there is nothing to say."""
+    out = bytearray()
+    if values.mid is not None and ids.mid is not None:
+        mid = values.mid.encode()[:16]
+        out.append(ids.mid << 4 | len(mid) - 1)
+        out += mid
+    if values.audio_level is not None and ids.audio_level is not None:
+        voice, level = values.audio_level
+        out.append(ids.audio_level << 4)
+        out.append(voice << 7 | min(level, 127))
+    if values.absolute_send_time is not None and ids.absolute_send_time is not None:
+        out.append(ids.absolute_send_time << 4 | 2)
+        out += (values.absolute_send_time & 0xFFFFFF).to_bytes(3, "big")
+    number = values.transport_sequence_number
+    if number is not None and ids.transport_sequence_number is not None:
+        out.append(ids.transport_sequence_number << 4 | 1)
+        out += (number & 0xFFFF).to_bytes(2, "big")
+    if not out:
+        return b""
+    out += bytes(-len(out) % 4)
+    return _ONE_BYTE.to_bytes(2, "big") + (len(out) // 4).to_bytes(2, "big") + bytes(out)
+
+
+def parse_extensions(profile: int, data: bytes, ids: ExtensionIds) -> HeaderExtensions:
+    """Read the extension block of a packet; unknown numbers and odd lengths are passed over.
+
+    Args:
+        profile: The 16 bits that name the form; an unknown form has nothing for us.
+        data: The block without profile and length.
+        ids: The negotiated numbers.
+
+    Raises:
+        ParseError: If an element reaches beyond the block.
+
+    """
+    values = HeaderExtensions()
+    if profile == _ONE_BYTE:
+        header_length = 1
+    elif profile & 0xFFF0 == _TWO_BYTE:
+        header_length = 2
+    else:
+        return values
+    position, end = 0, len(data)
+    while position < end:
+        first = data[position]
+        if first == 0:  # padding
+            position += 1
+            continue
+        if header_length == 1:
+            number, length = first >> 4, (first & 15) + 1
+            if number == 15:  # reserved: stop (RFC 8285 §4.2)
+                break
+        else:
+            if position + 2 > end:
+                raise ParseError("header extension: no room for the length")
+            number, length = first, data[position + 1]
+        position += header_length
+        if position + length > end:
+            raise ParseError(f"header extension {number}: {length} bytes do not fit")
+        _read(values, ids, number, data[position : position + length])
+        position += length
+    return values
+
+
+def _read(values: HeaderExtensions, ids: ExtensionIds, number: int, body: bytes) -> None:
+    if number == ids.transport_sequence_number:
+        if len(body) >= 2:
+            values.transport_sequence_number = int.from_bytes(body[:2], "big")
+    elif number == ids.absolute_send_time:
+        if len(body) == 3:
+            values.absolute_send_time = int.from_bytes(body, "big")
+    elif number == ids.audio_level:
+        if body:
+            values.audio_level = (body[0] >> 7 == 1, body[0] & 127)
+    elif number == ids.mid:
+        values.mid = body.decode("ascii", "replace")

@@ -1,0 +1,262 @@
+"""Session: the media of one transport, both ways: one send pipeline and one receive pipeline.
+
+::
+
+    handle_audio_frame ─┐                                  ┌─> poll_audio, poll_video
+    handle_video_frame ─┴─> SendPipeline   ReceivePipeline ┴─< RTP
+                                 │  ^            │
+    poll_datagram <── RTP, SR ───┴──│── RTCP ────┴── NACK, PLI, RR, transport-cc
+    handle_datagram ── RTCP ────────┘
+
+What each pipeline must know of the other meets here and nowhere else: RTCP is parsed once and
+routed, reports and feedback are joined into compounds, the round trip measured by the sender
+times the receiver's retries.
+
+**Drain rule**: after each input (``handle_*``, ``set_*``) the driver drains ``poll_job``,
+``poll_datagram``, ``poll_audio``, ``poll_video`` and ``poll_event`` until each is
+:obj:`None`, then arms one timer for ``poll_timeout`` and calls ``handle_timeout`` when it fires.
+
+Invariants:
+
+1. No input from the network raises: what does not parse is dropped and counted.
+2. Nothing leaves while the path is not connected.
+3. A compound starts with a report unless reduced-size RTCP was negotiated (RFC 5506 §4).
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final
+
+from ringline.media.codecs.registry import CodecRegistry
+from ringline.media.errors import ParseError
+from ringline.media.frames import AudioFrame, Kind, VideoFrame
+from ringline.media.jobs import Job
+from ringline.media.parameters import SessionParameters
+from ringline.media.receive.pipeline import ReceiveConfig, ReceivePipeline, ReceiveStats
+from ringline.media.rtp.packet import is_rtcp
+from ringline.media.rtp.rtcp import (
+    Bye,
+    ReceiverReport,
+    RtcpPacket,
+    SenderReport,
+    SourceDescription,
+    parse_compound,
+    serialize_compound,
+)
+from ringline.media.send.pipeline import SendConfig, SendPipeline, SendStats
+
+__all__ = ["MediaSession", "SessionConfig", "SessionStats"]
+
+logger = logging.getLogger(__name__)
+
+_MAX_COMPOUND_SIZE: Final = 1180
+"""Bytes of one RTCP datagram before SRTCP: what fits any path that carries our video."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionConfig:
+    """Tuning of both directions; the defaults suit a call."""
+
+    send: SendConfig = field(default_factory=SendConfig)
+    receive: ReceiveConfig = field(default_factory=ReceiveConfig)
+
+
+@dataclass(slots=True)
+class SessionStats:
+    """Both directions at one moment.
+
+    Attributes:
+        round_trip: Seconds, from receiver reports; :obj:`None` before the first.
+        malformed_datagrams: RTCP that did not parse; RTP is counted in ``receive``.
+
+    """
+
+    send: SendStats
+    receive: ReceiveStats
+    round_trip: float | None
+    malformed_datagrams: int
+
+
+class MediaSession:
+    """All media of one transport, sans I/O.
+
+    Args:
+        parameters: What negotiation settled.
+        config: Tuning.
+        codecs: Makes encoders and decoders.
+        rng: For what must differ between sessions: first sequence numbers, jitter of timers.
+        wall_clock: Seconds since 1970, for sender reports only.
+        now: The present.
+
+    """
+
+    def __init__(
+        self,
+        parameters: SessionParameters,
+        config: SessionConfig | None = None,
+        *,
+        codecs: CodecRegistry,
+        rng: random.Random,
+        wall_clock: Callable[[], float],
+        now: float,
+    ) -> None:
+        config = config or SessionConfig()
+        self._parameters: Final = parameters
+        self._send: Final = SendPipeline(
+            parameters, config.send, codecs=codecs, rng=rng, wall_clock=wall_clock, now=now
+        )
+        self._receive: Final = ReceivePipeline(parameters, config.receive, codecs=codecs, now=now)
+        self._connected = False
+        self._rtcp: Final[deque[bytes]] = deque()
+        self._job_owners: Final[dict[int, SendPipeline | ReceivePipeline]] = {}
+        self._malformed = 0
+
+    # Inputs
+
+    def handle_audio_frame(self, frame: AudioFrame, now: float) -> None:
+        """Send 20 ms of sound; ``captured_at`` must be set."""
+        self._send.handle_audio_frame(frame, now)
+
+    def handle_video_frame(self, frame: VideoFrame, now: float) -> None:
+        """Send a picture; ``captured_at`` must be set.  It may be skipped when the path is full."""
+        self._send.handle_video_frame(frame, now)
+
+    def handle_datagram(self, data: bytes, now: float) -> None:
+        """Take one decrypted datagram, RTP or RTCP, that arrived at ``now``."""
+        if is_rtcp(data):
+            self._handle_rtcp(data, now)
+        else:
+            self._receive.handle_packet(data, now)
+
+    def handle_job(self, job: Job, now: float) -> None:
+        """Take back a job that has run."""
+        owner = self._job_owners.pop(id(job), None)
+        if owner is not None:
+            owner.handle_job(job, now)
+
+    def set_connected(self, connected: bool, now: float) -> None:
+        """Tell whether datagrams get through; a new session starts unconnected."""
+        if connected != self._connected:
+            self._connected = connected
+            self._send.set_connected(connected, now)
+            self._receive.set_connected(connected, now)
+
+    def set_muted(self, kind: Kind, muted: bool, now: float) -> None:
+        """Stop or go on sending one kind; a muted kind sends no media at all."""
+        self._send.set_muted(kind, muted, now)
+
+    def close(self, now: float) -> None:
+        """Say goodbye (RTCP BYE); what ``poll_datagram`` then gives is the last."""
+        streams = [stream.ssrc for stream in self._parameters.send if stream.ssrc is not None]
+        if self._connected and streams:
+            self._queue_rtcp([Bye(list(streams))])
+        self._send.set_connected(connected=False, now=now)
+
+    # Time
+
+    def poll_timeout(self) -> float | None:
+        """Return when :meth:`handle_timeout` is due, or :obj:`None`."""
+        due = (self._send.poll_timeout(), self._receive.poll_timeout())
+        return min((when for when in due if when is not None), default=None)
+
+    def handle_timeout(self, now: float) -> None:
+        """Do what is due at ``now``."""
+        self._send.handle_timeout(now)
+        self._receive.handle_timeout(now)
+
+    # Outputs
+
+    def poll_datagram(self, now: float) -> bytes | None:
+        """Return the next datagram that leaves at ``now``: RTCP first, it is small and urgent."""
+        self._collect_rtcp(now)
+        if not self._connected:
+            self._rtcp.clear()
+            return None
+        if self._rtcp:
+            return self._rtcp.popleft()
+        return self._send.poll_packet(now)
+
+    def poll_job(self) -> Job | None:
+        """Return codec work to run; give it back by :meth:`handle_job`."""
+        for pipeline in (self._send, self._receive):
+            job = pipeline.poll_job()
+            if job is not None:
+                self._job_owners[id(job)] = pipeline
+                return job
+        return None
+
+    def poll_audio(self) -> AudioFrame | None:
+        """Return 20 ms of sound that is due now."""
+        return self._receive.poll_audio()
+
+    def poll_video(self) -> VideoFrame | None:
+        """Return a picture that is due now."""
+        return self._receive.poll_video()
+
+    def poll_event(self) -> object | None:
+        """Return what happened, one of the events of the two pipelines."""
+        event = self._send.poll_event()
+        return event if event is not None else self._receive.poll_event()
+
+    @property
+    def round_trip(self) -> float | None:
+        """Seconds there and back, or :obj:`None` before the first report."""
+        return self._send.round_trip
+
+    def stats(self, now: float) -> SessionStats:
+        """Return the state of both directions."""
+        return SessionStats(
+            send=self._send.stats(now),
+            receive=self._receive.stats(now),
+            round_trip=self._send.round_trip,
+            malformed_datagrams=self._malformed,
+        )
+
+    # RTCP
+
+    def _handle_rtcp(self, data: bytes, now: float) -> None:
+        try:
+            packets = parse_compound(data)
+        except ParseError as error:
+            self._malformed += 1
+            logger.debug("RTCP dropped: %s", error)
+            return
+        for packet in packets:
+            if isinstance(packet, SenderReport):
+                self._receive.handle_sender_report(packet, now)
+            self._send.handle_rtcp(packet, now)
+        round_trip = self._send.round_trip
+        if round_trip is not None:
+            self._receive.handle_round_trip(round_trip, now)
+
+    def _collect_rtcp(self, now: float) -> None:
+        reports: list[RtcpPacket] = []
+        feedback: list[RtcpPacket] = []
+        for pipeline in (self._send, self._receive):
+            while (packet := pipeline.poll_rtcp(now)) is not None:
+                is_report = isinstance(packet, SenderReport | ReceiverReport | SourceDescription)
+                (reports if is_report else feedback).append(packet)
+        if reports or feedback:
+            self._queue_rtcp([*reports, *feedback])
+
+    def _queue_rtcp(self, packets: list[RtcpPacket]) -> None:
+        compound = b""
+        for packet in packets:
+            data = serialize_compound([packet])
+            if compound and len(compound) + len(data) > _MAX_COMPOUND_SIZE:
+                self._rtcp.append(compound)
+                compound = b""
+            if not compound and not self._may_lead(packet):
+                compound = serialize_compound([ReceiverReport(self._parameters.local_ssrc)])
+            compound += data
+        self._rtcp.append(compound)
+
+    def _may_lead(self, packet: RtcpPacket) -> bool:
+        return self._parameters.reduced_size_rtcp or isinstance(
+            packet, SenderReport | ReceiverReport
+        )

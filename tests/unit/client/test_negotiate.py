@@ -1,0 +1,172 @@
+from __future__ import annotations
+
+import random
+from dataclasses import replace
+
+import pytest
+
+from ringline.client.description import (
+    Codec,
+    Description,
+    Fingerprint,
+    MediaSection,
+    TransportDescription,
+)
+from ringline.client.errors import NegotiationError
+from ringline.client.negotiate import LocalMedia, accept_answer, make_answer, make_offer
+
+CALLER = LocalMedia.generate(random.Random(1).randbytes)
+CALLEE = LocalMedia.generate(random.Random(2).randbytes)
+TRANSPORT = TransportDescription(
+    ufrag="abcd",
+    password="x" * 22,
+    fingerprints=(Fingerprint(algorithm="sha-256", value="AA:BB"),),
+    setup="actpass",
+)
+
+
+def test_two_of_us_settle_on_everything_both_ways() -> None:
+    offer = make_offer(CALLER, TRANSPORT)
+    answer, callee = make_answer(offer, CALLEE, TRANSPORT)
+    caller = accept_answer(offer, answer, CALLER)
+
+    assert [stream.kind for stream in caller.send] == ["audio", "video"]
+    assert caller.send == callee.receive
+    assert callee.send == caller.receive
+    assert caller.extension_ids == callee.extension_ids
+    assert None not in (
+        caller.extension_ids.mid,
+        caller.extension_ids.audio_level,
+        caller.extension_ids.absolute_send_time,
+        caller.extension_ids.transport_sequence_number,
+    )
+    audio, video = caller.send
+    assert (audio.ssrc, video.ssrc, video.rtx_ssrc) == (
+        CALLER.audio_ssrc,
+        CALLER.video_ssrc,
+        CALLER.video_rtx_ssrc,
+    )
+    assert audio.in_band_fec
+    assert audio.transport_cc
+    assert video.nack
+    assert video.pli
+    assert video.transport_cc
+
+
+def test_the_answerer_begins_the_dtls_handshake() -> None:
+    offer = make_offer(CALLER, TRANSPORT)
+    answer, _ = make_answer(offer, CALLEE, TRANSPORT)
+    assert (offer.transport.setup, answer.transport.setup) == ("actpass", "active")
+
+
+def test_an_offerer_that_wants_to_begin_the_handshake_may() -> None:
+    offer = make_offer(CALLER, TRANSPORT)
+    offer = replace(offer, transport=replace(TRANSPORT, setup="active"))
+    answer, _ = make_answer(offer, CALLEE, TRANSPORT)
+    assert answer.transport.setup == "passive"
+
+
+def foreign_offer(*sections: MediaSection) -> Description:
+    return Description(type="offer", transport=TRANSPORT, sections=sections)
+
+
+def test_the_offerers_numbers_are_used() -> None:
+    offer = foreign_offer(
+        MediaSection(
+            kind="video",
+            mid="v",
+            codecs=(
+                Codec(payload_type=45, name="AV1", clock_rate=90_000),
+                Codec(payload_type=120, name="vp8", clock_rate=90_000, feedback=("nack",)),
+                Codec(
+                    payload_type=124, name="rtx", clock_rate=90_000, parameters={"apt": 120}
+                ),
+            ),
+            extensions={"urn:ietf:params:rtp-hdrext:sdes:mid": 9, "urn:unknown": 1},
+            ssrc=7,
+        )
+    )
+    answer, settled = make_answer(offer, CALLEE, TRANSPORT)
+    assert [codec.payload_type for codec in answer.sections[0].codecs] == [120, 124]
+    assert answer.sections[0].codecs[0].feedback == ("nack",)
+    assert answer.sections[0].extensions == {"urn:ietf:params:rtp-hdrext:sdes:mid": 9}
+    (stream,) = settled.receive
+    assert (stream.payload_type, stream.rtx_payload_type, stream.ssrc) == (120, 124, 7)
+    assert settled.extension_ids.mid == 9
+    assert settled.extension_ids.transport_sequence_number is None
+    assert not stream.transport_cc
+
+
+def test_what_we_cannot_speak_is_rejected_in_its_place() -> None:
+    opus = Codec(payload_type=111, name="opus", clock_rate=48_000, channels=2)
+    offer = foreign_offer(
+        MediaSection(
+            kind="video",
+            mid="0",
+            codecs=(Codec(payload_type=99, name="H264", clock_rate=90_000),),
+        ),
+        MediaSection(kind="audio", mid="1", codecs=(opus,)),
+        MediaSection(kind="audio", mid="2", codecs=(opus,)),
+        MediaSection(kind="application", mid="3"),
+    )
+    answer, settled = make_answer(offer, CALLEE, TRANSPORT)
+    assert [(s.mid, s.rejected) for s in answer.sections] == [
+        ("0", True),
+        ("1", False),
+        ("2", True),
+        ("3", True),
+    ]
+    assert [stream.mid for stream in settled.send] == ["1"]
+
+
+def test_no_codec_in_common_is_an_error_that_names_theirs() -> None:
+    offer = foreign_offer(
+        MediaSection(
+            kind="audio",
+            mid="0",
+            codecs=(Codec(payload_type=0, name="PCMU", clock_rate=8000),),
+        )
+    )
+    with pytest.raises(NegotiationError, match="PCMU"):
+        make_answer(offer, CALLEE, TRANSPORT)
+
+
+def test_a_side_that_only_sends_is_only_received() -> None:
+    opus = Codec(payload_type=111, name="opus", clock_rate=48_000, channels=2)
+    offer = foreign_offer(
+        MediaSection(kind="audio", mid="0", codecs=(opus,), direction="sendonly")
+    )
+    answer, settled = make_answer(offer, CALLEE, TRANSPORT)
+    assert answer.sections[0].direction == "recvonly"
+    assert settled.send == ()
+    assert len(settled.receive) == 1
+
+
+def test_an_answer_that_rejects_the_picture_leaves_the_sound() -> None:
+    offer = make_offer(CALLER, TRANSPORT)
+    answer, _ = make_answer(offer, CALLEE, TRANSPORT)
+    audio, video, data = answer.sections
+    answer = replace(answer, sections=(audio, replace(video, rejected=True), data))
+    settled = accept_answer(offer, answer, CALLER)
+    assert [stream.kind for stream in settled.send] == ["audio"]
+
+
+def test_an_answer_that_is_none_is_refused() -> None:
+    offer = make_offer(CALLER, TRANSPORT)
+    answer, _ = make_answer(offer, CALLEE, TRANSPORT)
+    with pytest.raises(NegotiationError, match="sections"):
+        accept_answer(offer, replace(answer, sections=answer.sections[:1]), CALLER)
+    open_role = replace(answer, transport=replace(answer.transport, setup="actpass"))
+    with pytest.raises(NegotiationError, match="actpass"):
+        accept_answer(offer, open_role, CALLER)
+    nothing = tuple(replace(section, rejected=True) for section in answer.sections)
+    with pytest.raises(NegotiationError, match="neither"):
+        accept_answer(offer, replace(answer, sections=nothing), CALLER)
+
+
+def test_streams_have_different_numbers() -> None:
+    local = LocalMedia.generate(lambda n: b"\x01" * n if n != 4 else next(answers))
+    assert len({local.audio_ssrc, local.video_ssrc, local.video_rtx_ssrc}) == 3
+
+
+answers = iter([b"\0\0\0\0", b"\0\0\0\1", b"\0\0\0\1", b"\0\0\0\2", b"\0\0\0\3"])
