@@ -56,8 +56,6 @@ def parse_sdp(text: str, description_type: DescriptionType) -> Description:
         raise NegotiationError(f"SDP of {len(text)} characters is over the limit")
     try:
         session = rtc_sdp.SessionDescription.parse(text)
-        if not 0 < len(session.media) <= _MAX_SECTIONS:
-            raise NegotiationError(f"SDP with {len(session.media)} m-sections")
         sections = tuple(_section(index, media) for index, media in enumerate(session.media))
         transport = _transport(session)
     except NegotiationError:
@@ -66,6 +64,10 @@ def parse_sdp(text: str, description_type: DescriptionType) -> Description:
         # The parser answers malformed text with whatever its code runs into: AssertionError,
         # IndexError, KeyError, StopIteration, AttributeError...
         raise NegotiationError(f"malformed SDP: {type(error).__name__} {error}".rstrip()) from error
+    if len(sections) > _MAX_SECTIONS:
+        raise NegotiationError(
+            f"SDP with {len(sections)} m-sections; {_MAX_SECTIONS} are the limit"
+        )
     return Description(type=description_type, transport=transport, sections=sections)
 
 
@@ -87,7 +89,8 @@ def _section(index: int, media: rtc_sdp.MediaDescription) -> MediaSection:
         return MediaSection(kind="application", mid=media.rtp.muxId or str(index), rejected=True)
     cname = next((entry.cname for entry in media.ssrc if entry.cname), None)
     flows = [group.items for group in media.ssrc_group if group.semantic == "FID"]
-    ssrc, rtx_ssrc = (media.ssrc[0].ssrc, None) if media.ssrc else (None, None)
+    ssrc: int | None = media.ssrc[0].ssrc if media.ssrc else None
+    rtx_ssrc: int | None = None
     if flows and len(flows[0]) == 2:
         ssrc, rtx_ssrc = int(flows[0][0]), int(flows[0][1])
     return MediaSection(
@@ -125,8 +128,13 @@ def _section(index: int, media: rtc_sdp.MediaDescription) -> MediaSection:
 
 
 def _transport(session: rtc_sdp.SessionDescription) -> TransportDescription:
-    media = next((m for m in session.media if m.port != 0 and m.ice.password), session.media[0])
-    if not media.ice.usernameFragment or not media.ice.password:
+    described = [media for media in session.media if media.ice and media.ice.password]
+    media = next((m for m in described if m.port != 0), None)
+    if (
+        media is None
+        or media.ice is None
+        or not (media.ice.usernameFragment and media.ice.password)
+    ):
         raise NegotiationError("SDP without ICE credentials (a=ice-ufrag, a=ice-pwd)")
     if media.dtls is None or not media.dtls.fingerprints:
         raise NegotiationError("SDP without a DTLS fingerprint (a=fingerprint, a=setup)")
@@ -166,8 +174,7 @@ def _media(section: MediaSection, transport: TransportDescription) -> rtc_sdp.Me
     media.ice.password = transport.password
     media.ice_options = "trickle"
     media.ice_candidates = [
-        rtc_sdp.candidate_from_sdp(text.removeprefix("candidate:"))
-        for text in transport.candidates
+        rtc_sdp.candidate_from_sdp(text.removeprefix("candidate:")) for text in transport.candidates
     ]
     media.ice_candidates_complete = transport.candidates_complete
     media.dtls = rtc.RTCDtlsParameters(

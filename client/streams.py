@@ -15,7 +15,7 @@ __all__ = ["Stream"]
 T = TypeVar("T")
 
 
-class Stream(Generic[T], AsyncIterator[T]):
+class Stream(AsyncIterator[T], Generic[T]):
     """Items as they come, until the call ends.
 
     Two readers share the items between them.

@@ -81,7 +81,7 @@ class VideoFrame:
         if shape[0] % 2 or shape[1] % 2:
             raise ValueError(f"width and height must be even, got {shape[1]}x{shape[0]}")
         picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(array), format=format)
-        return cls(picture.to_ndarray(format="yuv420p"), captured_at)
+        return cls(picture.to_ndarray(format="yuv420p").astype(np.uint8, copy=False), captured_at)
 
     def to_ndarray(
         self,
@@ -91,8 +91,7 @@ class VideoFrame:
         if format == "gray":
             return self.luma.copy()
         picture = av.VideoFrame.from_ndarray(self.planes, format="yuv420p")
-        pixels: NDArray[np.uint8] = picture.to_ndarray(format=format)
-        return pixels
+        return picture.to_ndarray(format=format).astype(np.uint8, copy=False)
 
 
 @dataclass(slots=True)

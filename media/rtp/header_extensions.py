@@ -58,7 +58,7 @@ class HeaderExtensions:
 def serialize_extensions(values: HeaderExtensions, ids: ExtensionIds) -> bytes:
     """Return profile, length and data in the one-byte form; empty if there is nothing to say."""
     out = bytearray()
-    if values.mid is not None and ids.mid is not None:
+    if values.mid and ids.mid is not None:
         mid = values.mid.encode()[:16]
         out.append(ids.mid << 4 | len(mid) - 1)
         out += mid
@@ -106,7 +106,7 @@ def parse_extensions(profile: int, data: bytes, ids: ExtensionIds) -> HeaderExte
             continue
         if header_length == 1:
             number, length = first >> 4, (first & 15) + 1
-            if number == 15:  # reserved: stop (RFC 8285 §4.2)
+            if number in (0, 15):  # 15 is reserved, 0 has no length: stop (RFC 8285 §4.2)
                 break
         else:
             if position + 2 > end:

@@ -298,7 +298,9 @@ def _pack_nacks(numbers: Sequence[int]) -> bytes:
 def _parse(kind: int, count: int, body: bytes) -> RtcpPacket | None:
     if kind == _SR:
         _need(body, _SENDER.size + 24 * count, "SR")
-        return SenderReport(*_SENDER.unpack_from(body), _blocks(body, _SENDER.size, count))
+        ssrc, ntp_time, timestamp, packets, octets = _SENDER.unpack_from(body)
+        reports = _blocks(body, _SENDER.size, count)
+        return SenderReport(ssrc, ntp_time, timestamp, packets, octets, reports)
     if kind == _RR:
         _need(body, 4 + 24 * count, "RR")
         return ReceiverReport(_word(body, 0), _blocks(body, 4, count))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from ringline.media.errors import ParseError
 from ringline.media.rtp.packet import RtpPacket
 
@@ -19,7 +21,7 @@ def wrap_rtx(
         ssrc=ssrc,
         marker=original.marker,
         payload=original.sequence_number.to_bytes(2, "big") + original.payload,
-        extensions=original.extensions,
+        extensions=replace(original.extensions),  # it gets a transport-wide number of its own
     )
 
 

@@ -1,0 +1,772 @@
+"""Call: one call, from the first ring to the last word.
+
+A thin edge that joins four parts and decides nothing that they can decide:
+
+* :mod:`.negotiate` makes and reads offers and answers;
+* :class:`~.io_aiortc.PeerTransport` finds the path (ICE, DTLS, data channel);
+* :class:`~.call_media.CallMedia` runs sound and picture;
+* :class:`~.reconnect.Reconnector` says when to look for another path.
+
+The caller is the offerer for the whole call, so offers never collide; the callee asks for an ICE
+restart by ``call.restart``.
+
+Invariants:
+
+1. The callee sends no media and no address before its user accepted.
+2. A muted kind sends no packet, whatever is negotiated; video, none before people agreed.
+3. The WebSocket may come and go: a call ends by its people, its server's word or its lost path.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, field
+from typing import Final
+
+from ringline.client.call_media import CallMedia
+from ringline.client.call_state import CallState, Trigger, advance
+from ringline.client.description import Description, TransportDescription
+from ringline.client.errors import (
+    BusyError,
+    CallEndedError,
+    CallFailedError,
+    ConnectionFailedError,
+    DeclinedError,
+    LocalError,
+    NegotiationError,
+    NoAnswerError,
+    OfflineError,
+)
+from ringline.client.events import (
+    CallEvent,
+    Ended,
+    PathChanged,
+    RemoteMuted,
+    SendingPaused,
+    StateChanged,
+    VideoRequested,
+)
+from ringline.client.io_aiortc import PeerTransport
+from ringline.client.negotiate import LocalMedia, accept_answer, make_answer, make_offer
+from ringline.client.reconnect import Action, ReconnectConfig, Reconnector
+from ringline.client.sdp import format_sdp, parse_sdp
+from ringline.client.streams import Stream
+from ringline.client.transport import (
+    CandidateFound,
+    CandidatesComplete,
+    ChannelOpened,
+    DataChannel,
+    IceServer,
+    NetworkChanged,
+    Path,
+    RemoteTransportParameters,
+    TransportConfig,
+    TransportEvent,
+    TransportState,
+    TransportStateChanged,
+)
+from ringline.client.transport import PathChanged as TransportPathChanged
+from ringline.media.codecs.registry import CodecRegistry
+from ringline.media.frames import AudioFrame, Kind, VideoFrame
+from ringline.media.send.encode import PauseReason
+from ringline.media.send.events import VideoPaused, VideoResumed
+from ringline.media.session import SessionConfig, SessionStats
+from ringline.media.sink import AudioSink, VideoSink
+from ringline.media.source import AudioSource, VideoSource
+from ringline.signaling import messages as wire
+from ringline.signaling.codes import EndReason
+
+__all__ = ["Call", "CallConfig", "CallStats"]
+
+logger = logging.getLogger(__name__)
+
+_EVENT_BACKLOG: Final = 256
+_MESSAGE_BACKLOG: Final = 256
+_CHANNEL: Final = "ringline"  # label of the data channel that messages go over
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallConfig:
+    """How calls behave; the defaults suit a person who calls another."""
+
+    ring_timeout: float = 60.0
+    """Seconds that it rings at the other side; the server bounds it to 5 to 180."""
+
+    connect_timeout: float = 30.0
+    """Seconds from the accept within which a path must be found."""
+
+    transport: TransportConfig = field(default_factory=TransportConfig)
+    reconnect: ReconnectConfig = field(default_factory=ReconnectConfig)
+    session: SessionConfig = field(default_factory=SessionConfig)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallStats:
+    """A call at one moment.
+
+    Attributes:
+        path: How media goes, or :obj:`None` while there is no path.
+        session: Both directions, or :obj:`None` before negotiation is done.
+        restarts: ICE restarts so far.
+
+    """
+
+    state: CallState
+    path: Path | None
+    session: SessionStats | None
+    restarts: int
+
+
+class Call:
+    """One call.  Made by :meth:`Client.call`, :meth:`Client.start_call` or an accept.
+
+    Attributes:
+        id: The call's name on the server (a ULID).
+        peer: The name of the other side.
+        outgoing: Whether we called.
+        events: What happens, as :data:`~.events.CallEvent`; ends after :class:`~.events.Ended`.
+        messages: Data messages from the other side, ``str`` or ``bytes``.
+
+    """
+
+    def __init__(
+        self,
+        *,
+        call_id: str,
+        peer: str,
+        outgoing: bool,
+        video: bool,
+        send: Callable[[wire.Message], None],
+        on_ended: Callable[[Call], None],
+        config: CallConfig,
+        codecs: CodecRegistry,
+    ) -> None:
+        self.id = call_id
+        self.peer: Final = peer
+        self.outgoing = outgoing
+        self.events: Final[Stream[CallEvent]] = Stream(limit=_EVENT_BACKLOG)
+        self.messages: Final[Stream[str | bytes]] = Stream(limit=_MESSAGE_BACKLOG)
+        self._send_signal: Final = send
+        self._on_ended: Final = on_ended
+        self._config: Final = config
+        self._loop: Final = asyncio.get_running_loop()
+        self._state = CallState.CALLING if outgoing else CallState.INCOMING
+        self._local: Final = LocalMedia.generate()
+        self._media: Final = CallMedia(
+            codecs=codecs,
+            config=config.session,
+            send=lambda data: self._transport.send(data),
+            on_event=self._handle_media_event,
+        )
+        self._media.set_agreed("video", agreed=video)
+        self._transport = self._make_transport()
+        self._channel: DataChannel | None = None
+        self._reconnector: Final = Reconnector(config.reconnect)
+        self._timer: asyncio.TimerHandle | None = None
+        self._connect_deadline: float | None = None
+        self._generation = 0
+        self._negotiation = 0  # number of the last offer, ours or theirs
+        self._offer: Description | None = None
+        self._restarts = 0
+        self._described = False  # our candidates of the present generation trickle from now on
+        self._remote_known = False  # of the present generation
+        self._early_candidates: list[str | None] = []
+        self._remote_muted: dict[Kind, bool] = {}
+        self._video_answer: asyncio.Future[bool] | None = None
+        self._answered: Final[asyncio.Future[None]] = self._loop.create_future()
+        self._ended: Final[asyncio.Future[Ended]] = self._loop.create_future()
+        self._tasks: Final[set[asyncio.Task[None]]] = set()
+
+    # What a program sees
+
+    @property
+    def state(self) -> CallState:
+        """Where the call stands."""
+        return self._state
+
+    @property
+    def audio(self) -> Stream[AudioFrame]:
+        """What the other side says: 20 ms each, without a gap, as it is to be played."""
+        return self._media.audio
+
+    @property
+    def video(self) -> Stream[VideoFrame]:
+        """What the other side shows, each picture when it is due."""
+        return self._media.video
+
+    @property
+    def path(self) -> Path | None:
+        """How media goes: ``path.kind`` is ``host``, ``srflx`` or ``relay``."""
+        return self._transport.path
+
+    @property
+    def end_reason(self) -> str | None:
+        """Why it ended, from the closed list of ``ringline.v1``; :obj:`None` while it goes on."""
+        return self._ended.result().reason if self._ended.done() else None
+
+    async def connected(self) -> None:
+        """Wait until media flows.
+
+        Raises:
+            CallFailedError: If the call ends before: busy, declined, nobody there, no path ...
+
+        """
+        await asyncio.shield(self._answered)
+
+    async def wait_ended(self) -> str:
+        """Wait for the end of the call; return its reason."""
+        return (await asyncio.shield(self._ended)).reason
+
+    async def hang_up(self) -> None:
+        """End the call; nothing happens if it is over."""
+        if self._state is not CallState.ENDED:
+            if self.outgoing and self._state in (CallState.CALLING, CallState.RINGING):
+                self._send_signal(wire.CallCancel(call=self.id))
+                self._end(EndReason.CANCELLED)
+            else:
+                self._send_signal(wire.CallEnd(call=self.id))
+                self._end(EndReason.HANGUP)
+        await self.closed()
+
+    async def closed(self) -> None:
+        """Wait until an ended call has let go of its sources and sockets."""
+        await asyncio.shield(self._ended)
+        while self._tasks:
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def send(self, message: str | bytes) -> None:
+        """Send a data message, reliably and in order.
+
+        Raises:
+            CallEndedError: If the call is over.
+            LocalError: If there is no data channel (yet), or it cannot hold any more.
+
+        """
+        self._check_alive()
+        if self._channel is None or not self._channel.send(message):
+            raise LocalError("the message cannot be sent: no data channel, or too much waits")
+
+    def mute(self, kind: Kind) -> None:
+        """Stop sending a kind; the other side is told."""
+        self._set_muted(kind, muted=True)
+
+    def unmute(self, kind: Kind) -> None:
+        """Go on sending a kind."""
+        self._set_muted(kind, muted=False)
+
+    def muted(self, kind: Kind) -> bool:
+        """Tell whether we muted a kind."""
+        return self._media.muted[kind]
+
+    def remote_muted(self, kind: Kind) -> bool:
+        """Tell whether the other side muted a kind."""
+        return self._remote_muted.get(kind, False)
+
+    def set_audio(self, source: AudioSource | None) -> None:
+        """Send this sound from now on."""
+        self._check_alive()
+        self._media.set_audio_source(source)
+
+    def set_video(self, source: VideoSource | None) -> None:
+        """Send this picture from now on; it flows as soon as the people agreed to video."""
+        self._check_alive()
+        self._media.set_video_source(source)
+
+    async def request_video(self, source: VideoSource, *, timeout: float = 30.0) -> bool:  # noqa: ASYNC109 - a person is asked
+        """Ask the other side for video in an audio call; if they allow it, ours starts.
+
+        Args:
+            source: What we send then; closed if they do not allow it.
+            timeout: Seconds to wait for a person; no answer is no.
+
+        """
+        self._check_alive()
+        if self._video_answer is None or self._video_answer.done():
+            self._video_answer = self._loop.create_future()
+            self._send_signal(wire.MediaRequest(call=self.id))
+        try:
+            allowed = await asyncio.wait_for(asyncio.shield(self._video_answer), timeout)
+        except TimeoutError:
+            allowed = False
+        if allowed:
+            self._media.set_agreed("video", agreed=True)
+            self._media.set_video_source(source)
+        else:
+            await source.close()
+        return allowed
+
+    def answer_video(self, *, allow: bool, source: VideoSource | None = None) -> None:
+        """Answer a :class:`~.events.VideoRequested`.
+
+        Args:
+            allow: Whether video may flow, both ways.
+            source: What we send then; :obj:`None` only watches.
+
+        """
+        self._check_alive()
+        self._send_signal(wire.MediaResponse(call=self.id, allow=allow))
+        if allow:
+            self._media.set_agreed("video", agreed=True)
+            if source is not None:
+                self._media.set_video_source(source)
+
+    def add_sink(self, *, audio: AudioSink | None = None, video: VideoSink | None = None) -> None:
+        """Give all that is played to a recorder, speaker or window too; closed with the call.
+
+        A :class:`~ringline.media.Recorder` is both: ``call.add_sink(audio=it, video=it)``.
+        """
+        self._media.add_sinks(audio, video)
+
+    def stats(self) -> CallStats:
+        """Return the call at this moment."""
+        return CallStats(
+            state=self._state,
+            path=self.path,
+            session=self._media.stats(),
+            restarts=self._restarts,
+        )
+
+    # Beginning; for Client and IncomingCall
+
+    def set_sources(self, audio: AudioSource | None, video: VideoSource | None) -> None:
+        """Take the first sources; they start to run."""
+        if audio is not None:
+            self._media.set_audio_source(audio)
+        if video is not None:
+            self._media.set_video_source(video)
+
+    def invite(self) -> None:
+        """Ring the other side."""
+        self._transport.gather(servers_expected=True)
+        self._offer = make_offer(self._local, self._describe_transport())
+        self._send_signal(
+            wire.CallInvite(
+                call=self.id,
+                to=self.peer,
+                media=wire.MediaKinds(audio=True, video=self._media.has_source("video")),
+                offer=wire.Description(sdp=format_sdp(self._offer)),
+                lifetime_ms=round(self._config.ring_timeout * 1000),
+            )
+        )
+
+    def prepare(self, incoming: wire.CallIncoming) -> None:
+        """Get ready while it rings, so that an accept is answered at once; nothing leaves.
+
+        Raises:
+            NegotiationError: If the offer is malformed.
+
+        """
+        self._add_ice_servers(incoming.ice_servers)
+        if incoming.offer is not None:
+            self._offer = parse_sdp(incoming.offer.sdp, "offer")
+        self._transport.gather()
+
+    def accept(self) -> None:
+        """Answer: the local user said yes.
+
+        Raises:
+            CallEndedError: If the caller gave up meanwhile.
+            NegotiationError: If the offer has nothing that we speak.
+
+        """
+        if self._state is not CallState.INCOMING:
+            raise CallEndedError(f"the call of {self.peer} is over")
+        answer = None if self._offer is None else self._answer(self._offer)
+        self._send_signal(
+            wire.CallAccept(
+                call=self.id,
+                media=wire.MediaKinds(audio=True, video=self._media.has_source("video")),
+                answer=None if answer is None else wire.Description(sdp=format_sdp(answer)),
+            )
+        )
+        self._advance(Trigger.LOCAL_ACCEPT)
+
+    def cross(self, incoming: wire.CallIncoming) -> None:
+        """Go on as the callee of a call that crossed ours and won (glare).
+
+        Our own invite was our user's consent to talk to this person, so it is answered without
+        another question; video flows if both invites meant it.
+        """
+        self._spawn(self._transport.close())
+        self.id = incoming.call
+        self.outgoing = False
+        self._transport = self._make_transport()
+        self._begin_generation()
+        self._media.set_agreed(
+            "video", agreed=incoming.media.video and self._media.has_source("video")
+        )
+        self._state = CallState.INCOMING
+        try:
+            self.prepare(incoming)
+            self.accept()
+        except NegotiationError as error:
+            self.refuse(error)
+
+    def refuse(self, error: NegotiationError) -> None:
+        """End a call whose offer cannot be answered."""
+        self._give_up(EndReason.UNSUPPORTED, str(error))
+
+    def decline(self, *, busy: bool = False) -> None:
+        """Say no."""
+        if self._state is CallState.INCOMING:
+            self._send_signal(wire.CallDecline(call=self.id, reason="busy" if busy else "declined"))
+            self._end(EndReason.BUSY if busy else EndReason.DECLINED)
+
+    # Signaling
+
+    def handle_message(self, message: wire.Message) -> None:
+        """Take a message about this call.  What does not fit changes nothing."""
+        if self._state is CallState.ENDED:
+            return
+        try:
+            self._handle_message(message)
+        except NegotiationError as error:
+            logger.info("call %s: %s", self.id, error)
+            if self._state in (CallState.CONNECTED, CallState.RECONNECTING):
+                return  # a restart that failed; the next one may do
+            self._give_up(EndReason.UNSUPPORTED, str(error))
+
+    def _handle_message(self, message: wire.Message) -> None:
+        match message:
+            case wire.CallCreated():
+                self._add_ice_servers(message.ice_servers)
+            case wire.TurnRefresh():
+                self._add_ice_servers(message.ice_servers)
+            case wire.CallRinging():
+                self._advance(Trigger.REMOTE_RINGING)
+            case wire.CallAccept() if self.outgoing:
+                self._advance(Trigger.REMOTE_ACCEPT)
+                if message.answer is not None:
+                    self._handle_answer(message.answer.sdp, message.answer.gen)
+            case wire.SdpAnswer() if self.outgoing and message.neg == self._negotiation:
+                self._handle_answer(message.sdp, message.gen)
+            case wire.SdpOffer() if not self.outgoing:
+                self._handle_offer(message)
+            case wire.IceCandidates():
+                self._handle_candidates(message)
+            case wire.CallRestart() if self.outgoing:
+                if self._state in (CallState.CONNECTED, CallState.RECONNECTING):
+                    self._restart()
+            case wire.MediaUpdate():
+                self._handle_media_update(message)
+            case wire.MediaRequest():
+                self._event(VideoRequested())
+            case wire.MediaResponse():
+                if self._video_answer is not None and not self._video_answer.done():
+                    self._video_answer.set_result(message.allow)
+            case wire.CallEnd():
+                self._end(message.reason, message.detail)
+            case wire.CallSnapshot(state="ended"):
+                self._end(message.reason or EndReason.HANGUP)
+            case wire.Error() if self._state in (CallState.CALLING, CallState.RINGING):
+                self._end(EndReason.APP_ERROR, message.message)
+            case _:
+                logger.debug("call %s: %s means nothing now", self.id, type(message).__name__)
+
+    def _handle_answer(self, sdp: str, generation: int) -> None:
+        if self._offer is None or generation != self._generation or self._remote_known:
+            return
+        answer = parse_sdp(sdp, "answer")
+        parameters = accept_answer(self._offer, answer, self._local)
+        if not self._media.started:
+            self._media.start(parameters)
+        self._start_transport(answer.transport)
+
+    def _handle_offer(self, message: wire.SdpOffer) -> None:
+        offer = parse_sdp(message.sdp, "offer")
+        if self._state is CallState.INCOMING:
+            self._offer = offer
+            self._negotiation = message.neg
+            return
+        if message.gen <= self._generation and self._media.started:
+            return  # said twice
+        self._answer_offer(message, offer)
+
+    def _answer_offer(self, message: wire.SdpOffer, offer: Description) -> None:
+        self._negotiation = message.neg
+        if self._media.started:
+            self._generation = message.gen
+            self._restarts += 1
+            self._begin_generation()
+            self._transport.restart()
+        answer = self._answer(offer)
+        self._send_signal(
+            wire.SdpAnswer(call=self.id, sdp=format_sdp(answer), gen=message.gen, neg=message.neg)
+        )
+
+    def _answer(self, offer: Description) -> Description:
+        answer, parameters = make_answer(offer, self._local, self._describe_transport())
+        if not self._media.started:
+            self._media.start(parameters)
+        self._start_transport(offer.transport)
+        return answer
+
+    def _handle_candidates(self, message: wire.IceCandidates) -> None:
+        if message.gen != self._generation:
+            return
+        found: list[str | None] = [entry.candidate for entry in message.candidates]
+        if message.end:
+            found.append(None)
+        if self._remote_known:
+            for candidate in found:
+                self._transport.add_remote_candidate(candidate)
+        elif len(self._early_candidates) < 128:
+            self._early_candidates += found
+
+    def _handle_media_update(self, message: wire.MediaUpdate) -> None:
+        for track in message.tracks.values():
+            if self._remote_muted.get(track.kind, False) != track.muted:
+                self._remote_muted[track.kind] = track.muted
+                self._event(RemoteMuted(track.kind, track.muted))
+
+    def _begin_generation(self) -> None:
+        self._described = False
+        self._remote_known = False
+        self._early_candidates.clear()
+
+    def _add_ice_servers(self, servers: tuple[wire.IceServer, ...]) -> None:
+        self._transport.add_ice_servers(
+            [
+                IceServer(url=url, username=server.username, credential=server.credential)
+                for server in servers
+                for url in server.urls
+            ]
+        )
+
+    # Path
+
+    def _make_transport(self) -> PeerTransport:
+        transport = PeerTransport(
+            self._config.transport, controlling=self.outgoing, on_event=self._handle_transport
+        )
+        transport.on_media = self._media.handle_datagram
+        return transport
+
+    def _describe_transport(self) -> TransportDescription:
+        self._described = True
+        local = self._transport.local_description
+        return TransportDescription(
+            ufrag=local.ufrag,
+            password=local.password,
+            fingerprints=local.fingerprints,
+            setup="actpass",  # the offer's word; an answer puts its own
+            candidates=local.candidates,
+            candidates_complete=local.candidates_complete,
+        )
+
+    def _start_transport(self, remote: TransportDescription) -> None:
+        self._remote_known = True
+        # Who is "active" begins the handshake (RFC 5763 §5); an open role is the answerer's to
+        # choose, and we choose to begin.
+        we_begin = remote.setup == "passive" or (remote.setup == "actpass" and not self.outgoing)
+        self._transport.start(
+            RemoteTransportParameters(
+                ufrag=remote.ufrag,
+                password=remote.password,
+                fingerprints=remote.fingerprints,
+                candidates=remote.candidates,
+            ),
+            dtls_role="client" if we_begin else "server",
+        )
+        if self.outgoing and self._channel is None:
+            self._take_channel(self._transport.open_channel(_CHANNEL))
+        for candidate in self._early_candidates:
+            self._transport.add_remote_candidate(candidate)
+        self._early_candidates.clear()
+
+    def _handle_transport(self, event: TransportEvent) -> None:
+        if self._state is CallState.ENDED:
+            return
+        match event:
+            case CandidateFound():
+                self._trickle(event.generation, event.candidate)
+            case CandidatesComplete():
+                self._trickle(event.generation, None)
+            case TransportStateChanged():
+                self._handle_transport_state(event)
+            case TransportPathChanged():
+                self._event(PathChanged(event.path.kind))
+            case NetworkChanged():
+                self._reconnector.handle_network_changed(self._loop.time())
+                self._reconnect()
+            case ChannelOpened():
+                if event.channel.label == _CHANNEL:
+                    self._take_channel(event.channel)
+
+    def _handle_transport_state(self, event: TransportStateChanged) -> None:
+        match event.state:
+            case TransportState.CONNECTED:
+                self._reconnector.handle_connected()
+                self._media.set_connected(connected=True)
+                self._advance(Trigger.PATH_FOUND)
+                kind = None if self.path is None else self.path.kind
+                self._send_signal(wire.CallPath(call=self.id, state="connected", kind=kind))
+            case TransportState.DISCONNECTED:
+                # Media goes on into the silence: the first packet that gets through is how the
+                # other side learns that the path is back.
+                self._reconnector.handle_disconnected(self._loop.time())
+                if self._state is CallState.CONNECTED:
+                    self._send_signal(wire.CallPath(call=self.id, state="lost"))
+                self._advance(Trigger.PATH_LOST)
+            case TransportState.FAILED:
+                if self._state is CallState.CONNECTING:
+                    self._give_up(EndReason.ICE_FAILED, event.reason)
+                else:
+                    self._reconnector.handle_disconnected(self._loop.time())
+                    self._advance(Trigger.PATH_LOST)
+            case _:
+                return
+        self._arm()
+
+    def _trickle(self, generation: int, candidate: str | None) -> None:
+        if not self._described:
+            return  # it will be in the description
+        entries = (
+            () if candidate is None else (wire.Candidate(candidate=candidate, mid="0", mline=0),)
+        )
+        self._send_signal(
+            wire.IceCandidates(
+                call=self.id, gen=generation, candidates=entries, end=candidate is None
+            )
+        )
+
+    def _take_channel(self, channel: DataChannel) -> None:
+        self._channel = channel
+        channel.on_message = self.messages.push
+
+    def _restart(self, *, relay_only: bool = False) -> None:
+        """Offer an ICE restart (RFC 8445 §9)."""
+        self._generation += 1
+        self._negotiation += 1
+        self._restarts += 1
+        self._begin_generation()
+        self._send_signal(wire.TurnRefresh(call=self.id))
+        self._transport.restart(relay_only=relay_only)
+        self._offer = make_offer(self._local, self._describe_transport())
+        self._send_signal(
+            wire.SdpOffer(
+                call=self.id,
+                sdp=format_sdp(self._offer),
+                gen=self._generation,
+                neg=self._negotiation,
+            )
+        )
+
+    def _reconnect(self) -> None:
+        now = self._loop.time()
+        match self._reconnector.poll_action(now):
+            case Action.GIVE_UP:
+                self._give_up(EndReason.CONNECTION_LOST)
+            case Action.RESTART | Action.RESTART_RELAYED as action:
+                logger.info("call %s: looks for another path", self.id)
+                if self.outgoing:
+                    self._restart(relay_only=action is Action.RESTART_RELAYED)
+                else:
+                    self._send_signal(
+                        wire.CallRestart(call=self.id, gen=self._generation + 1, cause="path_lost")
+                    )
+        if self._connect_deadline is not None and now >= self._connect_deadline:
+            self._give_up(EndReason.CONNECT_TIMEOUT)
+        self._arm()
+
+    def _arm(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        due = [self._reconnector.poll_timeout(), self._connect_deadline]
+        when = min((time for time in due if time is not None), default=None)
+        if when is not None and self._state is not CallState.ENDED:
+            self._timer = self._loop.call_at(when, self._reconnect)
+
+    def _give_up(self, reason: EndReason, detail: str = "") -> None:
+        self._send_signal(wire.CallEnd(call=self.id, reason=reason, detail=detail[:512]))
+        self._end(reason, detail)
+
+    # State
+
+    def _advance(self, trigger: Trigger) -> None:
+        state = advance(self._state, trigger)
+        if state is self._state:
+            return
+        logger.info("call %s: %s -> %s", self.id, self._state.value, state.value)
+        self._state = state
+        if state is CallState.CONNECTING:
+            self._connect_deadline = self._loop.time() + self._config.connect_timeout
+            self._arm()
+        self._event(StateChanged(state))
+        if state is CallState.CONNECTED and not self._answered.done():
+            self._connect_deadline = None
+            self._answered.set_result(None)
+
+    def _event(self, event: CallEvent) -> None:
+        self.events.push(event)
+
+    def _handle_media_event(self, event: object) -> None:
+        match event:
+            case VideoPaused():
+                self._event(SendingPaused("video", paused=True, reason=_PAUSED[event.reason]))
+            case VideoResumed():
+                self._event(SendingPaused("video", paused=False, reason="video goes on"))
+
+    def _set_muted(self, kind: Kind, *, muted: bool) -> None:
+        self._check_alive()
+        self._media.set_muted(kind, muted=muted)
+        tracks = {
+            "0": wire.Track(kind="audio", muted=self._media.muted["audio"]),
+            "1": wire.Track(kind="video", muted=self._media.muted["video"]),
+        }
+        self._send_signal(wire.MediaUpdate(call=self.id, tracks=tracks))
+
+    def _check_alive(self) -> None:
+        if self._state is CallState.ENDED:
+            raise CallEndedError(f"the call with {self.peer} is over")
+
+    def _spawn(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _end(self, reason: EndReason, detail: str = "") -> None:
+        if self._ended.done():
+            return
+        self._advance(Trigger.END)
+        ended = Ended(reason.value, detail)
+        self._event(ended)
+        self._ended.set_result(ended)
+        if not self._answered.done():
+            self._answered.set_exception(_failure(self.peer, reason, detail))
+            self._answered.exception()  # a program may not be waiting for it
+        if self._video_answer is not None and not self._video_answer.done():
+            self._video_answer.set_result(False)
+        self._arm()
+        self.events.end()
+        self.messages.end()
+        self._spawn(self._close())
+        self._on_ended(self)
+
+    async def _close(self) -> None:
+        await self._media.close()
+        await self._transport.close()
+
+
+_PAUSED: Final[dict[PauseReason, str]] = {
+    PauseReason.BANDWIDTH: "video paused: your network has no room for it",
+}
+
+_FAILURES: Final[dict[EndReason, tuple[type[CallFailedError], str]]] = {
+    EndReason.OFFLINE: (OfflineError, "{peer} is not there"),
+    EndReason.BUSY: (BusyError, "{peer} is in another call"),
+    EndReason.DECLINED: (DeclinedError, "{peer} declined"),
+    EndReason.NO_ANSWER: (NoAnswerError, "{peer} did not answer"),
+    EndReason.CONNECT_TIMEOUT: (ConnectionFailedError, "no path to {peer} was found"),
+    EndReason.ICE_FAILED: (ConnectionFailedError, "no path to {peer} was found"),
+    EndReason.CONNECTION_LOST: (ConnectionFailedError, "the path to {peer} was lost"),
+}
+
+
+def _failure(peer: str, reason: EndReason, detail: str) -> CallFailedError:
+    kind, text = _FAILURES.get(reason, (CallFailedError, "the call to {peer} ended: {reason}"))
+    message = text.format(peer=peer, reason=reason.value.replace("_", " "))
+    return kind(f"{message} ({detail})" if detail else message, reason=reason.value)

@@ -1,0 +1,230 @@
+"""Call media: the sound and picture of one call, between sources, session and streams.
+
+Sources run from the moment that the call is made, so that a camera is warm when the path is
+found; what they give before is thrown away, but for the newest picture, which is the first to be
+sent.
+
+Invariant: a kind leaves only while it has a source, is not muted, and the people agreed to it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final
+
+from ringline.client.streams import Stream
+from ringline.media.codecs.registry import CodecRegistry
+from ringline.media.driver import MediaDriver
+from ringline.media.errors import MediaError
+from ringline.media.frames import AudioFrame, Kind, VideoFrame
+from ringline.media.parameters import SessionParameters
+from ringline.media.session import MediaSession, SessionConfig, SessionStats
+from ringline.media.sink import AudioSink, VideoSink
+from ringline.media.source import AudioSource, VideoSource
+
+__all__ = ["CallMedia"]
+
+logger = logging.getLogger(__name__)
+
+_AUDIO_BACKLOG: Final = 25  # frames: half a second for a program that was busy
+_VIDEO_BACKLOG: Final = 3  # an old picture is worth nothing
+
+
+class CallMedia:
+    """Runs the media of one call.
+
+    Args:
+        codecs: Makes encoders and decoders.
+        config: Tuning of the session.
+        send: Takes plain RTP and RTCP at once.
+        on_event: Called with the session's events.
+
+    """
+
+    def __init__(
+        self,
+        *,
+        codecs: CodecRegistry,
+        config: SessionConfig,
+        send: Callable[[bytes], None],
+        on_event: Callable[[object], None],
+    ) -> None:
+        self.audio: Final[Stream[AudioFrame]] = Stream(limit=_AUDIO_BACKLOG)
+        self.video: Final[Stream[VideoFrame]] = Stream(limit=_VIDEO_BACKLOG)
+        self.muted: Final[dict[Kind, bool]] = {"audio": False, "video": False}
+        self._codecs: Final = codecs
+        self._config: Final = config
+        self._send: Final = send
+        self._on_event: Final = on_event
+        self._driver: MediaDriver | None = None
+        self._executor: Final = ThreadPoolExecutor(2, thread_name_prefix="ringline-codec")
+        self._sources: Final[dict[Kind, AudioSource | VideoSource]] = {}
+        self._tasks: Final[dict[Kind, asyncio.Task[None]]] = {}
+        self._agreed: Final[dict[Kind, bool]] = {"audio": True, "video": True}
+        self._audio_sinks: Final[list[AudioSink]] = []
+        self._video_sinks: Final[list[VideoSink]] = []
+        self._loop: Final = asyncio.get_running_loop()
+        self._connected = False
+        self._newest_picture: VideoFrame | None = None
+
+    # Sources and sinks
+
+    def set_audio_source(self, source: AudioSource | None) -> None:
+        """Send this sound from now on; :obj:`None` for none."""
+        self._replace("audio", source)
+        if source is not None:
+            self._tasks["audio"] = asyncio.create_task(self._pump_audio(source))
+
+    def set_video_source(self, source: VideoSource | None) -> None:
+        """Send this picture from now on; :obj:`None` for none."""
+        self._replace("video", source)
+        if source is not None:
+            self._tasks["video"] = asyncio.create_task(self._pump_video(source))
+
+    def has_source(self, kind: Kind) -> bool:
+        """Tell whether there is anything to send of a kind."""
+        return kind in self._sources
+
+    def add_sinks(self, audio: AudioSink | None, video: VideoSink | None) -> None:
+        """Give what is played to these too; they are closed with the call."""
+        if audio is not None:
+            self._audio_sinks.append(audio)
+        if video is not None:
+            self._video_sinks.append(video)
+
+    def set_muted(self, kind: Kind, *, muted: bool) -> None:
+        """Stop or go on sending a kind, as the user wants it."""
+        self.muted[kind] = muted
+        self._apply(kind)
+
+    def set_agreed(self, kind: Kind, *, agreed: bool) -> None:
+        """Tell whether the people agreed to a kind; it is not sent before."""
+        self._agreed[kind] = agreed
+        self._apply(kind)
+
+    # The session
+
+    @property
+    def started(self) -> bool:
+        """Whether negotiation is done."""
+        return self._driver is not None
+
+    def start(self, parameters: SessionParameters) -> None:
+        """Begin with what negotiation settled; nothing leaves before ``set_connected``."""
+        session = MediaSession(
+            parameters,
+            self._config,
+            codecs=self._codecs,
+            rng=random.Random(random.SystemRandom().getrandbits(64)),
+            wall_clock=time.time,
+            now=self._loop.time(),
+        )
+        self._driver = MediaDriver(
+            session,
+            send=self._send,
+            executor=self._executor,
+            on_audio=self._play_audio,
+            on_video=self._play_video,
+            on_event=self._on_event,
+        )
+        for kind in self.muted:
+            self._apply(kind)
+        if self._connected:
+            self.set_connected(connected=True)
+
+    def set_connected(self, *, connected: bool) -> None:
+        """Tell whether datagrams get through."""
+        self._connected = connected
+        if self._driver is None:
+            return
+        self._driver.set_connected(connected=connected)
+        if connected and self._newest_picture is not None:
+            self._driver.handle_video_frame(self._newest_picture)
+        self._newest_picture = None
+
+    def handle_datagram(self, data: bytes, arrived_at: float) -> None:
+        """Take plain RTP or RTCP; what comes before :meth:`start` is dropped."""
+        if self._driver is not None:
+            self._driver.handle_datagram(data, arrived_at)
+
+    def stats(self) -> SessionStats | None:
+        """Return the state of both directions; :obj:`None` before :meth:`start`."""
+        return None if self._driver is None else self._driver.stats()
+
+    async def close(self) -> None:
+        """Stop everything; sources and sinks are closed too."""
+        if self._driver is not None:
+            self._driver.close()
+        self.audio.end()
+        self.video.end()
+        for kind in list(self._sources):
+            await self._stop(kind, self._sources.pop(kind), self._tasks.pop(kind))
+        self._executor.shutdown(wait=False, cancel_futures=True)
+        sinks: list[AudioSink | VideoSink] = [*self._audio_sinks, *self._video_sinks]
+        for sink in sinks:
+            try:
+                await sink.close()
+            except MediaError as error:
+                logger.error("%s", error)  # noqa: TRY400 - one line
+
+    # Private
+
+    def _replace(self, kind: Kind, source: AudioSource | VideoSource | None) -> None:
+        old = self._sources.pop(kind, None)
+        if old is not None:
+            stop = self._stop(kind, old, self._tasks.pop(kind))
+            task = asyncio.create_task(stop)
+            task.add_done_callback(lambda done: done.exception())
+        if source is not None:
+            self._sources[kind] = source
+        self._apply(kind)
+
+    async def _stop(
+        self, kind: Kind, source: AudioSource | VideoSource, task: asyncio.Task[None]
+    ) -> None:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        try:
+            await source.close()
+        except MediaError as error:
+            logger.warning("%s source did not close: %s", kind, error)
+
+    def _apply(self, kind: Kind) -> None:
+        if self._driver is not None:
+            sends = kind in self._sources and self._agreed[kind] and not self.muted[kind]
+            self._driver.set_muted(kind, muted=not sends)
+
+    async def _pump_audio(self, source: AudioSource) -> None:
+        try:
+            async for frame in source.frames():
+                if self._driver is not None and self._connected:
+                    self._driver.handle_audio_frame(frame)
+        except MediaError as error:
+            logger.error("sound is not sent any more: %s", error)  # noqa: TRY400 - one line
+
+    async def _pump_video(self, source: VideoSource) -> None:
+        try:
+            async for frame in source.frames():
+                if self._driver is not None and self._connected:
+                    self._driver.handle_video_frame(frame)
+                else:
+                    self._newest_picture = frame
+        except MediaError as error:
+            logger.error("the picture is not sent any more: %s", error)  # noqa: TRY400
+
+    def _play_audio(self, frame: AudioFrame) -> None:
+        self.audio.push(frame)
+        now = self._loop.time()
+        for sink in self._audio_sinks:
+            sink.handle_audio_frame(frame, now)
+
+    def _play_video(self, frame: VideoFrame) -> None:
+        self.video.push(frame)
+        now = self._loop.time()
+        for sink in self._video_sinks:
+            sink.handle_video_frame(frame, now)

@@ -1,0 +1,195 @@
+"""Call rows: a call second by second, made of the counters that it keeps.
+
+One row has what arrived here and what left from here; the other side's row has the rest.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Final
+
+from ringline.client.call import CallStats
+from ringline.client.transport import PathKind
+from ringline.media.session import SessionStats
+
+__all__ = ["CallRow", "ReceivedRow", "RowMaker", "SentRow", "path_word"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReceivedRow:
+    """What arrived in one second.
+
+    Attributes:
+        width: Of the newest picture, pixels; 0 before the first.
+        height: Likewise.
+        frames_per_second: Pictures that were shown.
+        bitrate: Payload, bits per second.
+        loss: Share of packets lost on the way, before repair, 0 to 1.
+        latency: Capture to display, median, seconds; :obj:`None` where not known.
+        freezes: That began in this second (W3C definition).
+        frozen_seconds: How much of it the picture was frozen.
+        concealed_ms: Sound that concealment made up.
+
+    """
+
+    width: int = 0
+    height: int = 0
+    frames_per_second: float = 0.0
+    bitrate: float = 0.0
+    loss: float = 0.0
+    latency: float | None = None
+    freezes: int = 0
+    frozen_seconds: float = 0.0
+    concealed_ms: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SentRow:
+    """What left in one second.
+
+    Attributes:
+        width: Of the pictures sent, pixels; 0 before the first.
+        height: Likewise.
+        frames_per_second: Pictures encoded.
+        bitrate: All that left, media, repair and headers, bits per second.
+        target_bitrate: What congestion control allows, bits per second.
+        round_trip: Seconds; :obj:`None` while not measured.
+
+    """
+
+    width: int = 0
+    height: int = 0
+    frames_per_second: float = 0.0
+    bitrate: float = 0.0
+    target_bitrate: float = 0.0
+    round_trip: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallRow:
+    """One second of a call, from one side.
+
+    Attributes:
+        second: The end of it, since the call was accepted.
+        path: ``direct``, ``relay``, or empty while there is none.
+
+    """
+
+    second: float
+    path: str
+    received: ReceivedRow
+    sent: SentRow
+
+
+@dataclass(slots=True)
+class _Counters:
+    """The counters that rows are the differences of."""
+
+    frames_rendered: int = 0
+    bytes_received: int = 0
+    packets_received: int = 0
+    packets_lost: int = 0
+    freeze_count: int = 0
+    freezes_duration: float = 0.0
+    concealed_samples: int = 0
+    frames_encoded: int = 0
+    bytes_sent: int = 0
+
+
+@dataclass(slots=True)
+class RowMaker:
+    """Makes the rows of one call.
+
+    Attributes:
+        started_at: When it was accepted, on the clock of ``now``.
+
+    """
+
+    started_at: float
+    _last: _Counters = field(default_factory=_Counters, init=False)
+    _made_at: float | None = field(default=None, init=False)
+
+    def make_row(self, stats: CallStats, latency: float | None, now: float) -> CallRow:
+        """Return the row of the time since the last one.
+
+        Args:
+            stats: The call now.
+            latency: What :meth:`.witness.Witness.take_latency` gives.
+            now: The present.
+
+        """
+        before = self.started_at if self._made_at is None else self._made_at
+        seconds = max(1e-3, now - before)
+        self._made_at = now
+        received, sent = ReceivedRow(latency=latency), SentRow()
+        if stats.session is not None:
+            counters = _count(stats.session)
+            received = _received(stats.session, counters, self._last, seconds, latency)
+            sent = _sent(stats.session, counters, self._last, seconds)
+            self._last = counters
+        return CallRow(
+            second=now - self.started_at,
+            path="" if stats.path is None else path_word(stats.path.kind),
+            received=received,
+            sent=sent,
+        )
+
+
+def path_word(kind: PathKind) -> str:
+    """Return the word for people: whether media goes straight or through the relay."""
+    return _PATH_WORDS[kind]
+
+
+_PATH_WORDS: Final[dict[PathKind, str]] = {"host": "direct", "srflx": "direct", "relay": "relay"}
+
+
+def _count(stats: SessionStats) -> _Counters:
+    receive, send = stats.receive, stats.send
+    counters = _Counters(bytes_sent=send.bytes_on_wire)
+    for stream in receive.streams:
+        counters.bytes_received += stream.bytes_received
+        counters.packets_received += stream.packets_received
+        counters.packets_lost += stream.packets_lost
+    if receive.video is not None:
+        counters.frames_rendered = receive.video.frames_rendered
+        counters.freeze_count = receive.video.freeze_count
+        counters.freezes_duration = receive.video.total_freezes_duration
+    if receive.audio is not None:
+        counters.concealed_samples = receive.audio.concealed_samples
+    counters.frames_encoded = sum(
+        stream.frames_encoded for stream in send.streams if stream.kind == "video"
+    )
+    return counters
+
+
+def _received(
+    stats: SessionStats, now: _Counters, last: _Counters, seconds: float, latency: float | None
+) -> ReceivedRow:
+    video = stats.receive.video
+    # Both may fall: a late packet takes back a loss, a new stream begins anew.
+    lost = max(0, now.packets_lost - last.packets_lost)
+    arrived = max(0, now.packets_received - last.packets_received)
+    return ReceivedRow(
+        width=0 if video is None else video.frame_width,
+        height=0 if video is None else video.frame_height,
+        frames_per_second=max(0, now.frames_rendered - last.frames_rendered) / seconds,
+        bitrate=max(0, now.bytes_received - last.bytes_received) * 8 / seconds,
+        loss=lost / (lost + arrived) if lost else 0.0,
+        latency=latency,
+        freezes=max(0, now.freeze_count - last.freeze_count),
+        frozen_seconds=min(1.0, max(0.0, now.freezes_duration - last.freezes_duration)),
+        concealed_ms=max(0, now.concealed_samples - last.concealed_samples) / 48,
+    )
+
+
+def _sent(stats: SessionStats, now: _Counters, last: _Counters, seconds: float) -> SentRow:
+    send = stats.send
+    video = next((stream for stream in send.streams if stream.kind == "video"), None)
+    return SentRow(
+        width=0 if video is None else video.frame_width,
+        height=0 if video is None else video.frame_height,
+        frames_per_second=max(0, now.frames_encoded - last.frames_encoded) / seconds,
+        bitrate=max(0, now.bytes_sent - last.bytes_sent) * 8 / seconds,
+        target_bitrate=send.target_bitrate,
+        round_trip=stats.round_trip,
+    )

@@ -1,0 +1,322 @@
+"""Controller: the stages of congestion control wired in their order, for one transport.
+
+Serves three kinds of peers: those with transport-wide feedback (the full road), those that send
+REMB, and those that send receiver reports only.  The last two are served by :mod:`.reports` until
+the first transport-wide feedback comes.
+
+Invariants:
+
+1. The target stays within its bounds, and is never 0.
+2. Silence reduces the target step by step and not below 100 kbit/s: a dead stop would mean that
+   the path's return goes unnoticed.
+3. After an outage the rate goes on from half of what it was, the rest comes by probing.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Final
+
+from ringline.media.congestion.acknowledged import AcknowledgedRate
+from ringline.media.congestion.arrival_groups import ArrivalGroups
+from ringline.media.congestion.delay_trend import DelayTrend, Usage
+from ringline.media.congestion.feedback import FeedbackReport, SendLog, SentPacket
+from ringline.media.congestion.loss import LossModel
+from ringline.media.congestion.probe import ProbeCluster, ProbePlanner
+from ringline.media.congestion.queue_delay import QueueDelay
+from ringline.media.congestion.reports import ReportRate
+from ringline.media.congestion.target_rate import PathState, RateConfig, TargetRate
+from ringline.media.rtp.transport_cc import TransportFeedback
+
+__all__ = ["CongestionController"]
+
+_PACING_FACTOR: Final = 2.5
+"""Pacing rate over the target where no bottleneck is known: libwebrtc's."""
+
+_CONSTRAINED_PACING_FACTOR: Final = 1.2
+"""The least of it where one is known.  Faster than the bottleneck, a video frame would only wait
+there instead of here, with sound behind it; here sound overtakes it."""
+
+_DRAIN_PACING_FACTOR: Final = 1.1
+"""While the bottleneck's queue is being emptied what waits here must not fill it up again."""
+
+_DEFAULT_ROUND_TRIP: Final = 0.2
+"""Seconds, until one is measured; libwebrtc's."""
+
+_SILENCE: Final = 0.5
+"""Seconds without feedback, and two round trips, that are silence: five report intervals."""
+
+_SILENCE_STEP: Final = 0.5
+_SILENCE_CUT: Final = 0.7
+_SILENCE_FLOOR: Final = 100_000.0
+"""Each half second of it takes 30 %: after 3 s a fifth is left.  Down to 100 kbit/s, which is
+sound and a small picture, unless the rate was below that already."""
+
+_OUTAGE: Final = 1.0
+"""Seconds of silence that are an outage: what was lost in it does not count as loss of the path,
+and the rate comes back at once."""
+
+_OUTAGE_QUEUE: Final = 0.1
+"""Seconds of queue after a silence from which it was none: reports were stuck behind a full queue
+in one direction or the other, and the reduced rate is the right one."""
+
+_RETURN_SHARE: Final = 0.5
+"""Of the rate before the silence, to go on with; but the start rate where that was reached."""
+
+_LIMITED_SHARE: Final = 0.65
+"""Sending less than this share of the target is application-limited; libwebrtc's."""
+
+_SENT_WINDOW: Final = 0.5
+_CALM_QUEUE: Final = 0.03
+"""Seconds of queue up to which a probe does no harm; jitter is added to it."""
+
+
+class CongestionController:
+    """Turns what receivers report into a target rate.
+
+    Feed it every departure and every report; drain :meth:`poll_probe`.
+
+    Args:
+        config: Bounds of the rate.
+        now: The present.
+
+    """
+
+    def __init__(self, config: RateConfig, *, now: float) -> None:
+        self._config: Final = config
+        self._log: Final = SendLog()
+        self._target: Final = TargetRate(config, now=now)
+        self._reports: Final = ReportRate(config, now=now)
+        self._probes: Final = ProbePlanner()
+        self._loss: Final = LossModel()
+        self._queue = QueueDelay()
+        self._groups = ArrivalGroups()
+        self._trend = DelayTrend()
+        self._acknowledged: Final = AcknowledgedRate()
+        self._round_trip: float | None = None
+        self._reported_loss = 0.0
+        self._connected = False
+        self._fed_back = False  # a transport-wide feedback has come, ever
+        self._heard_at = now  # last feedback
+        self._unheard_since: float | None = None  # first departure after it
+        self._next_silence_step: float | None = None
+        self._before_silence: float | None = None  # target when the silence began
+        self._sent_rate = 0.0
+        self._sent_at = now
+        self._returned = False
+        self._void_before = -math.inf  # what left before this and was lost, an outage took
+
+    # Outputs
+
+    @property
+    def target_bitrate(self) -> int:
+        """Bits per second on the wire for everything that is sent."""
+        rate = self._target.bitrate if self._fed_back else self._reports.bitrate
+        return int(rate)
+
+    @property
+    def pacing_bitrate(self) -> int:
+        """Bits per second at which queued packets may leave."""
+        target = self.target_bitrate
+        capacity = self._target.capacity
+        if self._target.draining:
+            return int(target * _DRAIN_PACING_FACTOR)
+        if not self._fed_back or capacity is None:
+            return int(target * _PACING_FACTOR)
+        most = min(capacity, target * _PACING_FACTOR)
+        return int(max(target * _CONSTRAINED_PACING_FACTOR, most))
+
+    @property
+    def loss(self) -> float:
+        """Share of packets lost of late, 0.0 to 1.0."""
+        return self._loss.fraction if self._fed_back else self._reported_loss
+
+    @property
+    def inherent_loss(self) -> float:
+        """Share of packets that the path loses whatever we do."""
+        return self._loss.inherent
+
+    @property
+    def queue_delay(self) -> float:
+        """Seconds that packets wait in the bottleneck's queue."""
+        return self._queue.seconds
+
+    @property
+    def usage(self) -> Usage:
+        """Whether the queue grows."""
+        return self._trend.usage
+
+    @property
+    def feedback_round_trip(self) -> float | None:
+        """Round trip by feedback, an upper bound; :obj:`None` before the first."""
+        return self._round_trip
+
+    def poll_probe(self, now: float) -> ProbeCluster | None:
+        """Return a cluster that the pacer should send now, or :obj:`None`."""
+        gives_feedback = self._fed_back or self._unheard_since is not None
+        if not self._connected or not gives_feedback or self._before_silence is not None:
+            return None
+        jitter = self._trend.jitter
+        return self._probes.poll_cluster(
+            now,
+            target=self.target_bitrate,
+            ceiling=self._config.max_bitrate,
+            calm=self._trend.usage is Usage.NORMAL
+            and not self._target.draining
+            and self._queue.seconds < _CALM_QUEUE + jitter,
+            jitter=jitter,
+        )
+
+    def poll_return(self) -> bool:
+        """Tell, once, that packets get through again after a silence."""
+        returned, self._returned = self._returned, False
+        return returned
+
+    # Inputs
+
+    def handle_sent(self, number: int, size: int, now: float, *, probe: int | None = None) -> None:
+        """Log a departure.
+
+        Args:
+            number: Transport-wide, not wrapped, one up a packet.
+            size: Bytes on the wire, headers of every layer included.
+            now: The present.
+            probe: The probe cluster that it belongs to.
+
+        """
+        self._log.handle_sent(SentPacket(number, now, size, probe))
+        elapsed, self._sent_at = now - self._sent_at, now
+        self._sent_rate *= math.exp(-elapsed / _SENT_WINDOW)
+        self._sent_rate += size * 8 / _SENT_WINDOW
+        if self._unheard_since is None:
+            self._unheard_since = now
+            if self._fed_back:
+                self._next_silence_step = now + self._patience
+
+    def handle_feedback(self, feedback: TransportFeedback, now: float) -> None:
+        """Take a transport-wide report."""
+        report = self._log.handle_feedback(feedback, now)
+        if not report.arrived and not report.lost:
+            return
+        for packet in report.arrived:
+            self._acknowledged.handle_arrival(packet.arrived_at, packet.size)
+            self._queue.handle_arrival(packet.sent_at, packet.arrived_at)
+            delta = self._groups.handle_arrival(packet)
+            if delta is not None:
+                self._trend.handle_group(delta)
+        if report.arrived:
+            self._hear(report, now)
+        report.lost = [packet for packet in report.lost if packet.sent_at >= self._void_before]
+        self._loss.handle_report(report, self._queue.seconds)
+        path = self._path(now)
+        before = self._target.bitrate
+        if self._target.update(path, now) and self._target.bitrate < 0.9 * before:
+            self._probes.handle_decrease(now)
+        if self._target.queue_is_foreign:
+            self._queue = QueueDelay()  # what stands there is the empty path from now on
+        measured = self._probes.handle_results(report.arrived, report.lost, now)
+        if measured is not None:
+            self._target.handle_probe(measured / (1 - self._loss.inherent), path, now)
+
+    def handle_reported_loss(self, fraction: float, round_trip: float | None, now: float) -> None:
+        """Take the share lost by a receiver report, 0.0 to 1.0."""
+        self._reported_loss += 0.3 * (fraction - self._reported_loss)
+        self._reports.handle_loss(fraction, round_trip, now)
+
+    def handle_estimate(self, bitrate: int, now: float) -> None:
+        """Take a REMB, in bits per second; it counts only without transport-wide feedback."""
+        self._reports.handle_estimate(bitrate, now)
+
+    def set_connected(self, connected: bool, now: float) -> None:
+        """Tell whether the path is there.  When it comes back, it may be another one."""
+        if connected == self._connected:
+            return
+        self._connected = connected
+        if not connected:
+            if self._before_silence is None:
+                self._before_silence = self._target.bitrate
+            self._next_silence_step = None
+            return
+        self._unheard_since = None
+        self._heard_at = now
+        self._queue = QueueDelay()
+        self._reports.restart(now)
+        before, self._before_silence = self._before_silence, None
+        if before is None:
+            self._probes.start(now)
+        else:
+            self._resume(before, now)
+
+    # Time
+
+    def poll_timeout(self) -> float | None:
+        """Return when :meth:`handle_timeout` is due, or :obj:`None`."""
+        if not self._connected:
+            return None
+        return self._next_silence_step if self._fed_back else self._reports.poll_timeout()
+
+    def handle_timeout(self, now: float) -> None:
+        """Reduce the rate if nothing is heard."""
+        if not self._connected:
+            return
+        if not self._fed_back:
+            self._reports.handle_timeout(now)
+            return
+        if self._next_silence_step is None or now < self._next_silence_step:
+            return
+        self._next_silence_step = now + _SILENCE_STEP
+        rate = self._target.bitrate
+        if self._before_silence is None:
+            self._before_silence = rate
+        self._target.set_bitrate(max(rate * _SILENCE_CUT, min(rate, _SILENCE_FLOOR)))
+
+    # Inside
+
+    @property
+    def _patience(self) -> float:
+        return _SILENCE + 2 * (self._round_trip or _DEFAULT_ROUND_TRIP)
+
+    def _path(self, now: float) -> PathState:
+        sent_rate = self._sent_rate * math.exp(-(now - self._sent_at) / _SENT_WINDOW)
+        return PathState(
+            usage=self._trend.usage,
+            acknowledged=self._acknowledged.rate,
+            quick_acknowledged=self._acknowledged.quick_rate,
+            inherent_loss=self._loss.inherent,
+            loss_limit=self._loss.limit,
+            queue_delay=self._queue.seconds,
+            jitter=self._trend.jitter,
+            round_trip=self._round_trip or _DEFAULT_ROUND_TRIP,
+            application_limited=sent_rate < _LIMITED_SHARE * self._target.bitrate,
+        )
+
+    def _hear(self, report: FeedbackReport, now: float) -> None:
+        if not self._fed_back:
+            self._fed_back = True
+            self._target.set_bitrate(self._reports.bitrate)
+        if report.round_trip is not None:
+            known = self._round_trip
+            self._round_trip = (
+                report.round_trip if known is None else known + 0.2 * (report.round_trip - known)
+            )
+        before, self._before_silence = self._before_silence, None
+        if before is not None and now - self._heard_at >= _OUTAGE:
+            if self._queue.seconds < _OUTAGE_QUEUE:
+                self._loss.discard_observation()
+                self._void_before = min(packet.sent_at for packet in report.arrived)
+                self._resume(before, now)
+            self._returned = True
+        self._heard_at = now
+        self._unheard_since = None
+        self._next_silence_step = None
+
+    def _resume(self, before: float, now: float) -> None:
+        """Go on after an outage: from half of what was there, the rest by probing."""
+        start = min(before, self._config.start_bitrate)
+        self._target.set_bitrate(
+            max(self._target.bitrate, start, min(before * _RETURN_SHARE, before))
+        )
+        self._groups = ArrivalGroups()
+        self._trend = DelayTrend()
+        self._acknowledged.reset()
+        self._probes.start(now)

@@ -1,0 +1,196 @@
+"""Probe: finds out quickly that the path takes more, by sending a few packets faster for a moment.
+
+A *cluster* is a handful of packets that leave at a rate above the target, filled up with padding
+or with copies of packets already sent.  What comes out at the other end, and how fast, is a
+measurement of the path that costs some milliseconds of queue; waiting for additive increase would
+cost many seconds.  libwebrtc probes at 3 and 6 times the start rate and then doubles while a
+result reaches 0.7 of what was tried; here one cluster is out at a time, so that a thin path gets
+one surplus, not two.
+
+::
+
+    idle ──poll_cluster──> out ──results complete──> idle, next at once (success)
+      ^                     │                        idle, next after a pause (failure)
+      └──── no result ──────┘
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from ringline.media.congestion.feedback import ArrivedPacket, SentPacket
+
+__all__ = ["ProbeCluster", "ProbePlanner"]
+
+_START_FACTOR: Final = 3.0
+"""First cluster against the start rate, as libwebrtc."""
+
+_FACTOR: Final = 2.0
+"""Every later one against the target."""
+
+_SUCCESS: Final = 0.7
+"""Share of the tried rate that must come out for the next to follow at once; libwebrtc's."""
+
+_DURATION: Final = 0.02
+"""Seconds of a cluster: libwebrtc's 15 ms and a frame interval of slack between its packets."""
+
+_JITTER_DURATION: Final = 4.0
+"""Seconds more per second of mean jitter, so that noise does not pass for bandwidth."""
+
+_MAX_DURATION: Final = 0.1
+_MIN_PACKETS: Final = 6
+"""One more than libwebrtc's five: the first only opens the span."""
+
+_USABLE_SHARE: Final = 0.6
+"""Share of the packets that must arrive.  libwebrtc wants 80 %; with 20 % random loss that would
+throw away every other cluster."""
+
+_MAX_SPEED_UP: Final = 2.0
+"""Packets cannot come out more than this much faster than they left, but after a stall that let
+them all go at once: such a result says nothing (libwebrtc's valid ratio)."""
+
+_RESULT_WAIT: Final = 1.0
+"""Seconds until a cluster without result is given up; libwebrtc's."""
+
+_FIRST_PAUSE: Final = 1.0
+_MAX_PAUSE: Final = 3.0
+"""Pauses between clusters in seconds: doubling after each failure.  Three, so that a path that
+widens again is found within it; at 500 kbit/s a cluster then costs 25 ms of queue every 3 s."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProbeCluster:
+    """An order to the pacer.
+
+    Attributes:
+        number: Names the cluster in the send log.
+        bitrate: At which its packets leave, bits per second.
+        size: Bytes that it takes at least.
+        packets: Packets that it takes at least.
+
+    """
+
+    number: int
+    bitrate: int
+    size: int
+    packets: int
+
+
+class ProbePlanner:
+    """Decides when to probe and reads the results."""
+
+    def __init__(self) -> None:
+        self._next_number = 0
+        self._out: ProbeCluster | None = None
+        self._arrived: Final[list[ArrivedPacket]] = []
+        self._lost: Final[list[SentPacket]] = []
+        self._gives_up_at = 0.0
+        self._next_at: float | None = None
+        self._pause = _FIRST_PAUSE
+        self._tried_any = False
+        self._jitter = 0.0  # when the cluster left
+
+    def start(self, now: float) -> None:
+        """Begin: the path is there, or there again, and nothing better is known of it."""
+        self._next_at = now
+        self._pause = _FIRST_PAUSE
+        self._out = None
+
+    def handle_decrease(self, now: float) -> None:
+        """Note that the rate was cut: what is out is void, and the next waits for calm."""
+        self._out = None
+        if self._next_at is not None:
+            self._next_at = max(self._next_at, now + self._pause)
+
+    def poll_cluster(
+        self, now: float, *, target: float, ceiling: float, calm: bool, jitter: float
+    ) -> ProbeCluster | None:
+        """Return a cluster to send now, if it is time for one.
+
+        Args:
+            now: The present.
+            target: Rate in force.
+            ceiling: Rate beyond which nobody has a use for more.
+            calm: Whether the path shows neither a queue nor over-use.
+            jitter: Mean step of the delay, seconds.
+
+        """
+        if self._out is not None and now >= self._gives_up_at:
+            self._fail(now)
+        due = self._next_at is not None and now >= self._next_at
+        if self._out is not None or not due or not calm or target >= 0.9 * ceiling:
+            return None
+        factor = _FACTOR if self._tried_any else _START_FACTOR
+        self._tried_any = True
+        # A little over what is wanted: the result is what comes out, which never is all of it.
+        bitrate = min(target * factor, ceiling * 1.1)
+        duration = min(_DURATION + _JITTER_DURATION * jitter, _MAX_DURATION)
+        self._out = ProbeCluster(
+            number=self._next_number,
+            bitrate=int(bitrate),
+            size=int(bitrate * duration / 8),
+            packets=_MIN_PACKETS,
+        )
+        self._next_number += 1
+        self._arrived.clear()
+        self._lost.clear()
+        self._gives_up_at = now + _RESULT_WAIT
+        self._jitter = jitter
+        return self._out
+
+    def handle_results(
+        self, arrived: Sequence[ArrivedPacket], lost: Sequence[SentPacket], now: float
+    ) -> float | None:
+        """Take what became of packets; return the measured rate when a cluster is complete."""
+        cluster = self._out
+        if cluster is None:
+            return None
+        self._arrived.extend(packet for packet in arrived if packet.probe == cluster.number)
+        self._lost.extend(packet for packet in lost if packet.probe == cluster.number)
+        seen: list[ArrivedPacket | SentPacket] = [*self._arrived, *self._lost]
+        size = sum(packet.size for packet in seen)
+        if len(seen) < cluster.packets or size < cluster.size:
+            return None
+        rate = _measure(self._arrived, len(seen), self._jitter)
+        self._out = None
+        if rate is None or rate < _SUCCESS * cluster.bitrate:
+            self._fail(now)
+        else:
+            self._pause = _FIRST_PAUSE
+            self._next_at = now
+        return rate
+
+    def _fail(self, now: float) -> None:
+        self._out = None
+        self._next_at = now + self._pause
+        self._pause = min(self._pause * 2, _MAX_PAUSE)
+
+
+def _measure(arrived: Sequence[ArrivedPacket], sent: int, jitter: float) -> float | None:
+    """Return the rate at which a cluster came out, or :obj:`None` if it cannot be told.
+
+    Args:
+        arrived: Its packets that arrived.
+        sent: How many packets it had.
+        jitter: Mean step of the delay.  Either end of the span may be off by it, and to take a
+            lucky span for bandwidth costs more than to miss some, so it is added.
+
+    """
+    if len(arrived) < max(_USABLE_SHARE * sent, 3):
+        return None
+    total = sum(packet.size for packet in arrived)
+    by_departure = sorted(arrived, key=lambda packet: packet.sent_at)
+    by_arrival = sorted(arrived, key=lambda packet: packet.arrived_at)
+    sent_span = by_departure[-1].sent_at - by_departure[0].sent_at
+    arrival_span = by_arrival[-1].arrived_at - by_arrival[0].arrived_at
+    if sent_span <= 0 or arrival_span <= 0:
+        return None
+    # Departures are spaced by the packet before each, arrivals by the packet itself.
+    sent_rate = (total - by_departure[-1].size) * 8 / sent_span
+    arrived_bits = (total - by_arrival[0].size) * 8
+    arrival_rate = arrived_bits / arrival_span
+    if arrival_rate > _MAX_SPEED_UP * sent_rate:
+        return None
+    return min(sent_rate, arrived_bits / (arrival_span + 2 * jitter))

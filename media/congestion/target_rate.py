@@ -1,0 +1,254 @@
+"""Target rate: what the path takes, from everything that the stages before found out.
+
+Additive increase, multiplicative decrease around the measured capacity, as in
+draft-ietf-rmcat-gcc-02 §5.5, with two departures:
+
+* On over-use the rate falls far enough to empty the queue within two thirds of a second, not by
+  a fixed 15 %, and comes back to just under the measured capacity once the queue is empty.
+* A throughput measured behind random loss is scaled up by that loss: it is no sign of a full path.
+
+::
+
+            over-use                       queue empty, or 2 s over
+    INCREASE ──────> DRAIN (below capacity) ──────> INCREASE (from 0.92 of capacity)
+
+While the queue is neither empty nor growing the rate is held.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from ringline.media.congestion.delay_trend import Usage
+
+__all__ = ["PathState", "RateConfig", "TargetRate"]
+
+_MAX_BETA: Final = 0.85
+_MIN_BETA: Final = 0.5
+"""Bounds of the decrease against the measured throughput: 0.85 is the draft's beta; at a half the
+picture still moves and audio is untouched."""
+
+_DRAIN_SECONDS: Final = 0.65
+"""Time in which a decrease should empty the queue: at a half of capacity 0.3 s of queue."""
+
+_MAX_DRAIN: Final = 2.0
+"""Seconds; a queue that has not emptied by then is not ours: to go on braking would starve us
+beside a flow that only backs off on loss."""
+
+_QUEUE_EMPTY: Final = 0.025
+_QUEUE_STANDS: Final = 0.06
+"""Seconds of queue below which it counts as empty, and from which the rate is held.  Jitter is
+added to both: what is left of it after the minimum filter is of its size."""
+
+_AFTER_DRAIN: Final = 0.92
+"""Share of the measured capacity to go on with: the rest is what growth finds out again."""
+
+_GROWTH: Final = 0.08
+"""Per second, far from any known capacity; the draft's eta of 1.08 (§5.5)."""
+
+_MIN_GROWTH: Final = 4_000.0
+"""Bits per second per second, near it: libwebrtc's floor."""
+
+_PACKET_BITS: Final = 9_600.0
+"""Near capacity the rate grows by half a packet of this size per response time (§5.5)."""
+
+_DETECTION_SECONDS: Final = 0.1
+"""Response time is the round trip and the time that over-use needs to show (§5.5)."""
+
+_NEAR: Final = (0.75, 1.3)
+"""Rates between these shares of the last measured capacity are near it; above, it is void."""
+
+_HEADROOM: Final = 1.5
+"""Growth stops at this much of the acknowledged rate and 10 kbit/s (§5.5): beyond, nothing
+confirms the rate."""
+
+_BELIEVED_QUEUE: Final = 0.02
+"""Seconds of queue from which over-use is believed: our own probes and a scheduler's moods make
+trends that are gone before a cut would take effect.  Jitter is added to it."""
+
+_QUEUE_FULL: Final = 0.2
+"""Seconds of queue that are over-use even if it no longer grows: a full queue cannot."""
+
+_MIN_DECREASE_INTERVAL: Final = 0.1
+_MAX_DECREASE_INTERVAL: Final = 1.0
+"""Seconds, a round trip in between.  A decrease shows after a round trip; until then a further one answers old news."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RateConfig:
+    """Bounds of the rate, bits per second on the wire for everything on one transport."""
+
+    min_bitrate: int = 20_000
+    """Below this not even the thinnest Opus stream fits; we go on all the same."""
+
+    start_bitrate: int = 300_000
+    """libwebrtc's start: nearly every path takes it, and probing makes more of it in a second."""
+
+    max_bitrate: int = 2_500_000
+    """Twice what 640x360 at 30 frames a second makes good use of, and enough for 720p."""
+
+    def __post_init__(self) -> None:
+        """Refuse bounds that are out of order."""
+        if not 0 < self.min_bitrate <= self.start_bitrate <= self.max_bitrate:
+            raise ValueError(
+                "expected 0 < min_bitrate <= start_bitrate <= max_bitrate, got "
+                f"{self.min_bitrate}, {self.start_bitrate}, {self.max_bitrate}"
+            )
+
+
+@dataclass(slots=True)
+class PathState:
+    """What the stages before say at one moment.
+
+    Attributes:
+        acknowledged: Bits per second over half a second; :obj:`None` while too little came.
+        quick_acknowledged: The same over a fifth of a second.
+        inherent_loss: Share lost whatever we do.
+        loss_limit: Rate above which more is lost, or :obj:`None`.
+        queue_delay: Seconds.
+        jitter: Mean step of the delay, seconds.
+        round_trip: Seconds.
+        application_limited: We send so much less than we may that arrivals confirm nothing.
+
+    """
+
+    usage: Usage
+    acknowledged: float | None
+    quick_acknowledged: float | None
+    inherent_loss: float
+    loss_limit: float | None
+    queue_delay: float
+    jitter: float
+    round_trip: float
+    application_limited: bool
+
+
+class TargetRate:
+    """Holds the rate and moves it.
+
+    Attributes:
+        bitrate: Bits per second.
+        capacity: Last measured capacity while the rate is near it, else :obj:`None`.
+        queue_is_foreign: Whether the last update gave up emptying the queue.
+
+    """
+
+    def __init__(self, config: RateConfig, *, now: float) -> None:
+        self._config: Final = config
+        self.bitrate = float(config.start_bitrate)
+        self.capacity: float | None = None
+        self._updated_at = now
+        self._decreased_at = -1.0
+        self._drain_until: float | None = None
+        self._drain_to = 0.0
+        self._drained_queue = 0.0
+        self.queue_is_foreign = False
+        self._probed = False
+
+    @property
+    def draining(self) -> bool:
+        """Whether the rate is kept low to empty the queue."""
+        return self._drain_until is not None
+
+    def update(self, path: PathState, now: float) -> bool:
+        """Move the rate; return whether it was cut."""
+        elapsed = min(max(now - self._updated_at, 0.0), 1.0)
+        self._updated_at = now
+        self.queue_is_foreign = False
+        if path.loss_limit is not None and path.loss_limit < self.bitrate:
+            self.bitrate = self.capacity = path.loss_limit
+            self._clamp()
+            return True
+        if path.usage is Usage.OVERUSING or path.queue_delay > _QUEUE_FULL + path.jitter:
+            return self._decrease(path, now)
+        if self._drain_until is not None:
+            self._drain(self._drain_until, path, now)
+        elif (
+            path.usage is Usage.NORMAL
+            and not path.application_limited
+            and path.queue_delay < _QUEUE_STANDS + path.jitter
+        ):
+            self._increase(path, elapsed)
+        self._clamp()
+        return False
+
+    def handle_probe(self, rate: float, path: PathState, now: float) -> None:
+        """Take a measurement by a probe, in bits per second."""
+        first, self._probed = not self._probed, True
+        usable = rate * (_MAX_BETA if path.usage is Usage.OVERUSING else _AFTER_DRAIN)
+        if usable > self.bitrate and not self.draining:
+            self.bitrate = usable
+            if self.capacity is not None and usable > self.capacity * _NEAR[1]:
+                self.capacity = None
+        elif first and usable < self.bitrate:
+            # The start rate was a guess; the first measurement is better.
+            self._decreased_at = now
+            self._brake(rate, path, now)
+        self._clamp()
+
+    def set_bitrate(self, bitrate: float) -> None:
+        """Go on from another rate: the path was silent, or is back."""
+        self.bitrate = bitrate
+        self.capacity = None
+        self._drain_until = None
+        self._clamp()
+
+    def _decrease(self, path: PathState, now: float) -> bool:
+        if path.queue_delay < _BELIEVED_QUEUE + path.jitter:
+            return False
+        if self.draining and path.queue_delay <= self._drained_queue:
+            return False  # it already shrinks
+        interval = min(max(path.round_trip, _MIN_DECREASE_INTERVAL), _MAX_DECREASE_INTERVAL)
+        if now - self._decreased_at < interval:
+            return False
+        self._decreased_at = now
+        # Behind a standing queue packets come out evenly, so the short window is the better one.
+        measured = path.quick_acknowledged or path.acknowledged or self.bitrate
+        throughput = measured / (1 - path.inherent_loss)
+        before = self.bitrate
+        self._brake(throughput, path, now)
+        return self.bitrate < before
+
+    def _brake(self, throughput: float, path: PathState, now: float) -> None:
+        """Go below a measured throughput, the further the more stands in the queue."""
+        beta = 1 - (path.queue_delay - path.jitter) / _DRAIN_SECONDS
+        beta = min(max(beta, _MIN_BETA), _MAX_BETA)
+        # Sending less than comes out says nothing about the path but that it takes this much.
+        confirmed = throughput if self.draining else min(throughput, self.bitrate)
+        self.capacity = throughput
+        self.bitrate = min(self.bitrate, throughput * beta)
+        self._drain_to = _AFTER_DRAIN * confirmed
+        self._drain_until = now + _MAX_DRAIN
+        self._drained_queue = path.queue_delay
+        self._clamp()
+
+    def _drain(self, until: float, path: PathState, now: float) -> None:
+        empty = path.queue_delay < _QUEUE_EMPTY + path.jitter
+        # Reports about the time before the cut say nothing about what it did.
+        settled = now - self._decreased_at > path.round_trip
+        if now >= until:
+            self._drain_until = None
+            self.queue_is_foreign = True
+        elif empty and settled:
+            self._drain_until = None
+            self.bitrate = max(self.bitrate, self._drain_to)
+
+    def _increase(self, path: PathState, elapsed: float) -> None:
+        low, high = _NEAR
+        if self.capacity is not None and self.bitrate > self.capacity * high:
+            self.capacity = None
+        if self.capacity is not None and self.bitrate > self.capacity * low:
+            response = 2 * (path.round_trip + _DETECTION_SECONDS)
+            growth = max(_PACKET_BITS / response, _MIN_GROWTH)
+        else:
+            growth = max(self.bitrate * _GROWTH, _MIN_GROWTH)
+        grown = self.bitrate + growth * elapsed
+        if path.acknowledged is not None:
+            confirmed = path.acknowledged / (1 - path.inherent_loss)
+            grown = min(grown, confirmed * _HEADROOM + 10_000)
+        self.bitrate = max(self.bitrate, grown)
+
+    def _clamp(self) -> None:
+        low, high = self._config.min_bitrate, self._config.max_bitrate
+        self.bitrate = min(max(self.bitrate, low), high)

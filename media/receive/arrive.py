@@ -1,0 +1,245 @@
+"""Arrive: the first stage.  Which stream is a packet of, and what is its place there?
+
+A packet is told by its SSRC once that is known; before, by its mid (RFC 8843 §9.2), else by a
+payload type that one stream alone uses.  Retransmissions (RFC 4588) are unwrapped here, so that
+later stages see one stream of packets, some of which come late.
+
+Invariants:
+
+1. Sources are bounded: a flood of SSRCs costs a fixed amount of memory and disturbs no stream.
+2. A stream changes its source only when its present one is silent or never came.
+3. What cannot be placed is dropped and counted by reason, never raised.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, field
+from typing import Final
+
+from ringline.media.errors import ParseError
+from ringline.media.parameters import SessionParameters, StreamParameters
+from ringline.media.receive.report import ReceptionStatistics
+from ringline.media.receive.sequence import SequenceTracker
+from ringline.media.rtp.packet import RtpPacket
+from ringline.media.rtp.rtx import unwrap_rtx
+from ringline.media.units import AUDIO_CLOCK_RATE, VIDEO_CLOCK_RATE, Ssrc
+
+__all__ = ["Arrival", "ArriveConfig", "ArriveCounters", "Demultiplexer"]
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ArriveConfig:
+    """How a :class:`Demultiplexer` behaves."""
+
+    max_sources: int = 64
+    """SSRCs remembered at a time.  A call has four; a room's streams are announced and few."""
+
+    takeover_silence: float = 0.5
+    """Seconds that a stream's source must be silent before another SSRC may take its place: a
+    restarted sender is heard again at once, a stray packet changes nothing."""
+
+
+@dataclass(slots=True)
+class ArriveCounters:
+    """What was dropped here, and why.
+
+    Attributes:
+        malformed: Not RTP, or an RTX packet without a number.
+        unknown_source: No stream has this SSRC, mid or payload type.
+        unknown_payload_type: The stream is known and its payload type is not.
+        out_of_range: The sequence number is far from all others (see :mod:`.sequence`).
+
+    """
+
+    malformed: int = 0
+    unknown_source: int = 0
+    unknown_payload_type: int = 0
+    out_of_range: int = 0
+
+
+@dataclass(slots=True)
+class Arrival:
+    """A packet in its place.
+
+    Attributes:
+        stream: What was negotiated about its stream.
+        packet: As sent first, also if it came as a retransmission.
+        sequence: Its number, continued without wrapping.
+        skipped: How many numbers of its source were jumped over right before it.
+        retransmitted: It came as a retransmission.
+        restarted: The stream begins anew with this packet: nothing before it is of any use.
+
+    """
+
+    stream: StreamParameters
+    packet: RtpPacket
+    sequence: int
+    skipped: int = 0
+    retransmitted: bool = False
+    restarted: bool = False
+
+
+@dataclass(slots=True)
+class _Source:
+    ssrc: int
+    stream: StreamParameters
+    is_rtx: bool
+    statistics: ReceptionStatistics
+    heard_at: float | None = None
+    tracker: SequenceTracker = field(default_factory=SequenceTracker)
+
+
+class Demultiplexer:
+    """Places packets.
+
+    Args:
+        parameters: What was negotiated; streams to receive are told apart by it.
+        config: Tuning.
+
+    Attributes:
+        counters: What was dropped.
+
+    """
+
+    def __init__(self, parameters: SessionParameters, config: ArriveConfig | None = None) -> None:
+        self._config: Final = config or ArriveConfig()
+        self._ids: Final = parameters.extension_ids
+        self._streams: Final = parameters.receive
+        self._sources: Final[dict[int, _Source]] = {}  # by SSRC
+        self._current: Final[dict[tuple[str, bool], _Source]] = {}  # by mid and whether it is RTX
+        self.counters: Final = ArriveCounters()
+        for stream in self._streams:
+            if stream.ssrc is not None:
+                self._add(stream.ssrc, stream, is_rtx=False)
+            if stream.rtx_ssrc is not None:
+                self._add(stream.rtx_ssrc, stream, is_rtx=True)
+
+    def parse(self, data: bytes) -> RtpPacket | None:
+        """Read a datagram; :obj:`None` if it is no RTP packet."""
+        try:
+            return RtpPacket.parse(data, self._ids)
+        except ParseError as error:
+            self.counters.malformed += 1
+            logger.debug("packet dropped: %s", error)
+            return None
+
+    def handle_packet(self, packet: RtpPacket, now: float) -> Arrival | None:
+        """Place a packet; :obj:`None` if it has no place, or brought nothing but padding by RTX."""
+        source = self._sources.get(packet.ssrc)
+        if source is None or source is not self._current.get((source.stream.mid, source.is_rtx)):
+            source = self._take_over(packet, now)
+            if source is None:
+                self.counters.unknown_source += 1
+                return None
+        return (
+            self._place_rtx(source, packet, now)
+            if source.is_rtx
+            else self._place(source, packet, now)
+        )
+
+    def media_ssrc(self, mid: str) -> Ssrc | None:
+        """Return the SSRC that a stream comes from, or :obj:`None` before it is known."""
+        source = self._current.get((mid, False))
+        return None if source is None else Ssrc(source.ssrc)
+
+    def statistics(self) -> list[ReceptionStatistics]:
+        """Return the reception of each stream that has come, in the order of negotiation."""
+        sources = (self._current.get((stream.mid, False)) for stream in self._streams)
+        return [source.statistics for source in sources if source and source.statistics.received]
+
+    def mid_of(self, ssrc: int) -> str | None:
+        """Return the stream that an SSRC stands for now, or :obj:`None`."""
+        source = self._sources.get(ssrc)
+        if (
+            source is None
+            or source.is_rtx
+            or source is not self._current.get((source.stream.mid, False))
+        ):
+            return None
+        return source.stream.mid
+
+    # Placing
+
+    def _place(self, source: _Source, packet: RtpPacket, now: float) -> Arrival | None:
+        source.heard_at = now
+        before = source.tracker.highest
+        placed = source.tracker.handle_number(packet.sequence_number)
+        if placed is None:
+            self.counters.out_of_range += 1
+            return None
+        sequence, restarted = placed
+        begins = restarted or before is None
+        if restarted:
+            source.statistics.restart()
+        source.statistics.handle_packet(sequence, packet.timestamp, now)
+        if packet.payload_type != source.stream.payload_type:
+            self.counters.unknown_payload_type += 1
+            return None
+        return Arrival(
+            stream=source.stream,
+            packet=packet,
+            sequence=sequence,
+            skipped=0 if begins or before is None else max(0, sequence - before - 1),
+            restarted=begins,
+        )
+
+    def _place_rtx(self, source: _Source, packet: RtpPacket, now: float) -> Arrival | None:
+        source.heard_at = now
+        media = self._current.get((source.stream.mid, False))
+        if packet.payload_type != source.stream.rtx_payload_type:
+            self.counters.unknown_payload_type += 1
+            return None
+        if not packet.payload or media is None:
+            return None  # padding that probes the path, or nothing yet to repair
+        try:
+            original = unwrap_rtx(packet, payload_type=source.stream.payload_type, ssrc=media.ssrc)
+        except ParseError as error:
+            self.counters.malformed += 1
+            logger.debug("retransmission dropped: %s", error)
+            return None
+        sequence = media.tracker.locate(original.sequence_number)
+        if sequence is None:
+            self.counters.out_of_range += 1
+            return None
+        media.statistics.retransmitted += 1
+        return Arrival(stream=source.stream, packet=original, sequence=sequence, retransmitted=True)
+
+    # Sources
+
+    def _take_over(self, packet: RtpPacket, now: float) -> _Source | None:
+        """Let an SSRC that is not a stream's present source become it, if it may."""
+        known = self._sources.get(packet.ssrc)
+        stream = known.stream if known is not None else self._find_stream(packet)
+        if stream is None:
+            return None
+        is_rtx = packet.payload_type == stream.rtx_payload_type
+        current = self._current.get((stream.mid, is_rtx))
+        if current is not None and current.ssrc != packet.ssrc:
+            heard_at = current.heard_at
+            silence = self._config.takeover_silence
+            if heard_at is not None and now - heard_at < silence:
+                return None
+        return self._add(packet.ssrc, stream, is_rtx=is_rtx)
+
+    def _find_stream(self, packet: RtpPacket) -> StreamParameters | None:
+        mid = packet.extensions.mid
+        if mid is not None:
+            return next((stream for stream in self._streams if stream.mid == mid), None)
+        kind = packet.payload_type
+        users = [s for s in self._streams if kind in (s.payload_type, s.rtx_payload_type)]
+        return users[0] if len(users) == 1 else None
+
+    def _add(self, ssrc: int, stream: StreamParameters, *, is_rtx: bool) -> _Source:
+        clock_rate = AUDIO_CLOCK_RATE if stream.kind == "audio" else VIDEO_CLOCK_RATE
+        source = _Source(ssrc, stream, is_rtx, ReceptionStatistics(Ssrc(ssrc), clock_rate))
+        self._sources[ssrc] = source
+        self._current[stream.mid, is_rtx] = source
+        if len(self._sources) > self._config.max_sources:
+            current = {id(source) for source in self._current.values()}
+            old = next((s for s in self._sources.values() if id(s) not in current), None)
+            if old is not None:
+                del self._sources[old.ssrc]
+        return source

@@ -1,0 +1,179 @@
+"""Conceal: make 20 ms of sound for each answer of the jitter buffer, whatever came.
+
+In this order of preference: the packet itself; the coarse copy in the packet behind it (Opus
+in-band FEC, RFC 6716 §2.1.7); the codec's own concealment, which goes on from the sound so far
+and fades out after 60 ms, since a held vowel turns into a buzz; silence.
+
+Also the place where delay is got rid of or gained: :func:`drop_frame` and :func:`insert_frame`
+work on whole frames, in sound so quiet that the seam is not heard.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ringline.media.errors import CodecError
+from ringline.media.frames import AUDIO_FRAME_SAMPLES
+
+__all__ = [
+    "AudioDecoder",
+    "ConcealConfig",
+    "Concealer",
+    "Samples",
+    "drop_frame",
+    "insert_frame",
+]
+
+logger = logging.getLogger(__name__)
+
+Samples = NDArray[np.int16]
+
+_FRAME: Final = AUDIO_FRAME_SAMPLES
+
+
+class AudioDecoder(Protocol):
+    """What is asked of a decoder: see :class:`ringline.media.codecs.opus.OpusDecoder`."""
+
+    def decode(self, packet: bytes) -> Samples:
+        """Decode a packet."""
+        ...
+
+    def decode_redundancy(self, next_packet: bytes, samples: int = ...) -> Samples | None:
+        """Decode a lost frame from the packet after it; :obj:`None` if that has no copy."""
+        ...
+
+    def conceal(self, samples: int = ...) -> Samples:
+        """Make up a lost frame."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConcealConfig:
+    """How a :class:`Concealer` behaves."""
+
+    fade_after: int = 2_880
+    """Samples (60 ms) made up at full level: about a syllable's steady part."""
+
+    fade_over: int = 1_920
+    """Samples (40 ms) in which it then fades to nothing."""
+
+    ramp: int = 240
+    """Samples (5 ms) over which sound comes back after silence, and over which seams are
+    cross-faded: short enough to keep a consonant's onset, long enough not to click."""
+
+    quiet_level: float = 150.0
+    """Root mean square (of 32767) below which a frame is always quiet: -47 dBFS, room noise."""
+
+    quiet_share: float = 0.2
+    """Share of the usual level below which a frame is quiet: the pauses between words."""
+
+
+class Concealer:
+    """Turns answers of the jitter buffer into sound, with one decoder.
+
+    Args:
+        decoder: Of the stream.
+        config: Tuning.
+
+    Attributes:
+        recovered_frames: Lost frames that in-band FEC gave back.
+        failed_packets: Packets that the decoder refused.
+
+    """
+
+    def __init__(self, decoder: AudioDecoder, config: ConcealConfig | None = None) -> None:
+        self._decoder: Final = decoder
+        self._config: Final = config or ConcealConfig()
+        self._made_up = 0  # samples since the last real sound
+        self._level = 0.0  # the usual level of sound that is not quiet
+        self.recovered_frames = 0
+        self.failed_packets = 0
+
+    @property
+    def ramp(self) -> int:
+        """Samples over which seams are cross-faded."""
+        return self._config.ramp
+
+    def decode(self, payload: bytes) -> Samples | None:
+        """Return the sound of a packet, or :obj:`None` if it is damaged: it is lost then."""
+        try:
+            samples = self._decoder.decode(payload)
+        except CodecError as error:
+            self.failed_packets += 1
+            logger.debug("Opus packet dropped: %s", error)
+            return None
+        if len(samples) == 0:
+            return None
+        return self._come_back(samples)
+
+    def recover(self, next_payload: bytes) -> Samples | None:
+        """Return a lost frame from the packet behind it, or :obj:`None` if that has no copy."""
+        try:
+            samples = self._decoder.decode_redundancy(next_payload, _FRAME)
+        except CodecError as error:
+            logger.debug("in-band FEC failed: %s", error)
+            return None
+        if samples is None:
+            return None
+        self.recovered_frames += 1
+        return self._come_back(samples)
+
+    def conceal(self) -> Samples:
+        """Return 20 ms that are made up: less and less, then silence."""
+        begun = self._made_up
+        self._made_up += _FRAME
+        silent_after = self._config.fade_after + self._config.fade_over
+        if begun >= silent_after:
+            return np.zeros(_FRAME, np.int16)
+        try:
+            samples = self._decoder.conceal(_FRAME)
+        except CodecError as error:
+            logger.debug("concealment failed: %s", error)
+            return np.zeros(_FRAME, np.int16)
+        if begun + _FRAME <= self._config.fade_after:
+            return samples
+        position = np.arange(begun, begun + _FRAME)
+        gain = np.clip((silent_after - position) / self._config.fade_over, 0.0, 1.0)
+        return (samples * gain).astype(np.int16)
+
+    def is_quiet(self, samples: Samples) -> bool:
+        """Tell whether a seam within these samples is not heard; learns the usual level."""
+        level = float(np.sqrt(np.mean(np.square(samples, dtype=np.float64))))
+        if level > self._config.quiet_level:
+            # Up at once, down slowly: the level of speech, not of the pauses in it.
+            self._level = max(level, self._level + 0.02 * (level - self._level))
+        return level < max(self._config.quiet_level, self._config.quiet_share * self._level)
+
+    def _come_back(self, samples: Samples) -> Samples:
+        """Ramp real sound in after silence; the decoder itself blends after concealment."""
+        silent_after = self._config.fade_after + self._config.fade_over
+        if self._made_up >= silent_after:
+            length = min(self._config.ramp, len(samples))
+            samples = samples.copy()
+            samples[:length] = (samples[:length] * np.linspace(0.0, 1.0, length)).astype(np.int16)
+        self._made_up = 0
+        return samples
+
+
+def drop_frame(first: Samples, second: Samples, ramp: int) -> Samples:
+    """Return ``second`` in the place of both, begun as ``first`` so that it joins what was."""
+    return np.concatenate((_cross_fade(first[:ramp], second[:ramp]), second[ramp:]))
+
+
+def insert_frame(first: Samples, second: Samples, ramp: int) -> Samples:
+    """Return a frame to stand between both: it begins as ``second`` and goes on as ``first``.
+
+    So it joins the end of ``first`` before it, and ends where ``second`` begins.
+    """
+    return np.concatenate((_cross_fade(second[:ramp], first[:ramp]), first[ramp:]))
+
+
+def _cross_fade(old: Samples, new: Samples) -> Samples:
+    length = min(len(old), len(new))
+    weight = np.linspace(0.0, 1.0, length)
+    return (old[:length] * (1.0 - weight) + new[:length] * weight).astype(np.int16)

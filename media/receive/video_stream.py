@@ -1,0 +1,185 @@
+"""Video stream: from one stream's packets to pictures in time.
+
+::
+
+    packet -> Assembler -> VideoDecodeStage -> job -> Renderer -> picture
+                              └─> requests for key frames
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from ringline.media.codecs.video_codec import VideoDecoder
+from ringline.media.frames import VideoFrame
+from ringline.media.receive.assemble import AssembleConfig, Assembler
+from ringline.media.receive.decode import DecodeConfig, DecodeJob, VideoDecodeStage
+from ringline.media.receive.render import RenderConfig, RenderedFrame, Renderer
+from ringline.media.receive.stats import FreezeDetector, VideoReceiveStats
+from ringline.media.units import Unwrapper
+
+__all__ = ["VideoStream"]
+
+
+class VideoStream:
+    """Shows one stream.
+
+    Args:
+        mid: Names the lane of its jobs.
+        decoder: Of the stream.
+        can_request: Whether requests for key frames were negotiated.
+        assemble: Tuning.
+        decode: Tuning.
+        render: Tuning.
+        deadline: Seconds for which a missing packet is waited for, until it is set anew.
+
+    """
+
+    def __init__(
+        self,
+        mid: str,
+        decoder: VideoDecoder,
+        *,
+        can_request: bool,
+        assemble: AssembleConfig,
+        decode: DecodeConfig,
+        render: RenderConfig,
+        deadline: float,
+    ) -> None:
+        self._assembler: Final = Assembler(assemble)
+        self._assembler.set_deadline(deadline)
+        self._decode: Final = VideoDecodeStage(
+            f"decode:{mid}", decoder, can_request=can_request, config=decode
+        )
+        self._renderer: Final = Renderer(render)
+        self._freezes: Final = FreezeDetector()
+        self._unwrapper = Unwrapper(bits=32)
+        self._skipped = 0
+        self._shown: list[float] = []  # when, within the last second
+        self._stats: Final = VideoReceiveStats()
+
+    # Inputs
+
+    def handle_packet(
+        self,
+        sequence: int,
+        timestamp: int,
+        payload: bytes,
+        now: float,
+        *,
+        marker: bool,
+        retransmitted: bool,
+    ) -> None:
+        """Take a packet with its continued number and its 32-bit timestamp."""
+        self._assembler.handle_packet(
+            sequence,
+            self._unwrapper.unwrap(timestamp),
+            payload,
+            now,
+            marker=marker,
+            retransmitted=retransmitted,
+        )
+        self._decode.handle_packet(now)
+        self._take_frames(now)
+
+    def handle_job(self, job: DecodeJob, now: float) -> None:
+        """Take back a job that has run."""
+        frame = job.frame
+        for planes in self._decode.handle_job(job, now):
+            self._renderer.handle_frame(
+                VideoFrame(planes),
+                frame.timestamp,
+                started_at=frame.started_at,
+                completed_at=frame.completed_at,
+            )
+
+    def handle_round_trip(self, round_trip: float, deadline: float) -> None:
+        """Take a new round trip, and how long a missing packet is waited for, in seconds."""
+        self._decode.handle_round_trip(round_trip)
+        self._assembler.set_deadline(deadline)
+
+    def set_extra_delay(self, delay: float) -> None:
+        """Show pictures this many seconds later (lip sync)."""
+        self._renderer.set_extra_delay(delay)
+
+    def restart(self, now: float) -> None:
+        """Expect another source's packets."""
+        self._unwrapper = Unwrapper(bits=32)
+        self._assembler.restart()
+        self._decode.restart(now)
+        self._renderer.restart()
+
+    # Time
+
+    def poll_timeout(self, *, can_ask: bool) -> float | None:
+        """Return when something is due, or :obj:`None`.
+
+        Args:
+            can_ask: Whether requests can be sent now; if not, none is ever due.
+
+        """
+        due = (
+            self._assembler.poll_timeout(),
+            self._renderer.poll_timeout(),
+            self._decode.poll_timeout() if can_ask else None,
+        )
+        return min((when for when in due if when is not None), default=None)
+
+    def handle_timeout(self, now: float) -> None:
+        """Give up what was waited for long enough."""
+        self._assembler.handle_timeout(now)
+        self._take_frames(now)
+
+    # Outputs
+
+    def poll_job(self) -> DecodeJob | None:
+        """Return a frame to decode."""
+        return self._decode.poll_job()
+
+    def poll_key_frame_request(self, now: float) -> bool:
+        """Tell whether a key frame is to be asked for now."""
+        return self._decode.poll_request(
+            now, is_arriving=self._assembler.is_key_frame_arriving(now)
+        )
+
+    def poll_frame(
+        self, now: float, captured_at: Callable[[int], float | None]
+    ) -> RenderedFrame | None:
+        """Return the picture to show at ``now``; ``captured_at`` tells its time of capture."""
+        rendered = self._renderer.poll_frame(now)
+        if rendered is None:
+            return None
+        rendered.frame.captured_at = captured_at(rendered.media_time)
+        self._freezes.handle_frame(now)
+        self._shown = [when for when in self._shown if when > now - 1.0]
+        self._shown.append(now)
+        stats = self._stats
+        stats.frames_rendered += 1
+        stats.frame_width, stats.frame_height = rendered.frame.width, rendered.frame.height
+        stats.jitter_buffer_delay += now - rendered.started_at
+        stats.jitter_buffer_emitted_count += 1
+        return rendered
+
+    def stats(self, now: float) -> VideoReceiveStats:
+        """Return the counters that are this stage's to count; the caller adds the others."""
+        stats, decode = self._stats, self._decode
+        stats.pli_count = decode.requests
+        stats.frames_decoded = decode.decoded
+        stats.key_frames_decoded = decode.key_frames_decoded
+        stats.frames_damaged = decode.damaged
+        stats.frames_dropped = decode.dropped + self._renderer.dropped
+        stats.frames_skipped = self._assembler.skipped
+        stats.frames_per_second = float(sum(when > now - 1.0 for when in self._shown))
+        lasting = self._freezes.lasting(now)
+        stats.freeze_count = self._freezes.count + (lasting > 0.0)
+        stats.total_freezes_duration = self._freezes.duration + lasting
+        return stats
+
+    def _take_frames(self, now: float) -> None:
+        while (frame := self._assembler.poll_frame()) is not None:
+            self._stats.frames_received += 1
+            self._decode.handle_frame(frame, now)
+        if self._assembler.skipped > self._skipped:
+            self._skipped = self._assembler.skipped
+            self._decode.handle_gap(now)

@@ -1,0 +1,60 @@
+"""Events: what the sending half has to say to whoever runs it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ringline.media.send.encode import PauseReason
+
+__all__ = [
+    "SendEvent",
+    "SentPictureChanged",
+    "TargetBitrateChanged",
+    "VideoPaused",
+    "VideoResumed",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class TargetBitrateChanged:
+    """The path takes more or less than before by a tenth or more.
+
+    Attributes:
+        bitrate: Bits per second on the wire, for everything.
+
+    """
+
+    bitrate: int
+
+
+@dataclass(frozen=True, slots=True)
+class VideoPaused:
+    """No picture is sent any more, and why."""
+
+    mid: str
+    reason: PauseReason
+
+
+@dataclass(frozen=True, slots=True)
+class VideoResumed:
+    """Pictures are sent again."""
+
+    mid: str
+
+
+@dataclass(frozen=True, slots=True)
+class SentPictureChanged:
+    """Pictures are sent in another size, or the first is sent.
+
+    Attributes:
+        width: Pixels.
+        height: Pixels.
+
+    """
+
+    mid: str
+    width: int
+    height: int
+
+
+SendEvent = TargetBitrateChanged | VideoPaused | VideoResumed | SentPictureChanged

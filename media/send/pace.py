@@ -1,0 +1,213 @@
+"""Pace: spread packets over time so that a video frame does not leave as a burst.
+
+Stage between packetizing and departure.  A leaky bucket: each packet sent adds its size to a
+*debt*, which drains at the pacing rate; the next packet may leave when the debt is zero.  A probe
+cluster suspends that for some milliseconds: its packets leave at its own rate, and where there are
+too few of them the pacer asks for padding.
+
+Sound does not wait for debt at all: its packets are small, even and urgent.  It is counted, so
+that the rest makes room for it.
+
+Invariants:
+
+1. Packets of one priority leave in the order they came.
+2. An audio packet leaves at once.
+3. Debt is never more than ``max_debt`` seconds of traffic, so one large frame cannot silence us.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Final
+
+from ringline.media.congestion.probe import ProbeCluster
+from ringline.media.rtp.packet import RtpPacket
+
+__all__ = ["Outgoing", "PaceConfig", "Pacer", "Priority"]
+
+_CATCH_UP: Final = 0.005
+"""Seconds of a probe that late timers may make up for in one go."""
+
+_PROBE_LIFETIME: Final = 0.3
+"""Seconds after which a probe that found too few packets to send is over."""
+
+
+class Priority(IntEnum):
+    """Which queue leaves first; the lowest value wins."""
+
+    AUDIO = 0
+    RETRANSMISSION = 1
+    VIDEO = 2
+    PADDING = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PaceConfig:
+    """How a :class:`Pacer` behaves."""
+
+    max_debt: float = 0.25
+    """Longest wait that one send can cause, in seconds: a packet of 1200 bytes at 38 kbit/s."""
+
+    max_queue: float = 1.0
+    """Seconds of waiting video, at the pacing rate, from which it is thrown away: by then the call
+    is better served by a fresh key frame."""
+
+    max_audio: int = 3
+    """Frames of sound kept while the path is gone: 60 ms, more would only be played late."""
+
+
+@dataclass(slots=True)
+class Outgoing:
+    """A packet on its way out.
+
+    Attributes:
+        size: Bytes on the wire, headers of every layer included.
+        probe: The probe cluster that it left as part of.
+
+    """
+
+    packet: RtpPacket
+    priority: Priority
+    size: int
+    probe: int | None = None
+
+
+class Pacer:
+    """Decides when each packet may leave.
+
+    Args:
+        config: Tuning.
+        rate: Pacing rate at first, bits per second.
+        can_pad: Whether the caller can make padding; if not, probes use what there is.
+        now: The present.
+
+    """
+
+    def __init__(self, config: PaceConfig, *, rate: int, can_pad: bool, now: float) -> None:
+        self._config: Final = config
+        self._can_pad: Final = can_pad
+        self._queues: Final[tuple[deque[Outgoing], ...]] = tuple(deque() for _ in Priority)
+        self._queued_bytes = 0  # of all but audio
+        self._debt = 0.0  # bits sent but not yet drained
+        self._drained_at = now
+        self._rate = float(rate)
+        self._probe: ProbeCluster | None = None
+        self._probe_bytes = 0
+        self._probe_packets = 0
+        self._probe_next_at = 0.0
+        self._probe_ends_at = 0.0
+
+    # Inputs
+
+    def set_rate(self, rate: int, now: float) -> None:
+        """Change the pacing rate, in bits per second."""
+        if rate <= 0:
+            raise ValueError(f"rate must be positive, got {rate}")
+        self._drain(now)
+        self._rate = float(rate)
+        self._debt = min(self._debt, self._rate * self._config.max_debt)
+
+    def handle_packet(self, outgoing: Outgoing) -> None:
+        """Queue a packet; :meth:`poll_packet` returns it when it may leave."""
+        queue = self._queues[outgoing.priority]
+        queue.append(outgoing)
+        if outgoing.priority is Priority.AUDIO:
+            if len(queue) > self._config.max_audio:
+                queue.popleft()
+        else:
+            self._queued_bytes += outgoing.size
+
+    def start_probe(self, cluster: ProbeCluster, now: float) -> None:
+        """Send the next packets as a cluster."""
+        self._probe = cluster
+        self._probe_bytes = self._probe_packets = 0
+        self._probe_next_at = now
+        self._probe_ends_at = now + _PROBE_LIFETIME
+
+    def drop_video(self) -> int:
+        """Throw away everything but sound; return how many packets of video that were."""
+        dropped = len(self._queues[Priority.VIDEO])
+        for priority in (Priority.RETRANSMISSION, Priority.VIDEO, Priority.PADDING):
+            self._queues[priority].clear()
+        self._queued_bytes = 0
+        self._probe = None
+        return dropped
+
+    # Outputs
+
+    @property
+    def queued_bytes(self) -> int:
+        """Bytes that wait, sound not counted."""
+        return self._queued_bytes
+
+    @property
+    def overfull(self) -> bool:
+        """Whether more waits than is worth sending; the caller then drops and starts afresh."""
+        return self._queued_bytes * 8 > self._rate * self._config.max_queue
+
+    def poll_packet(self, now: float) -> Outgoing | None:
+        """Return the next packet that may leave at ``now``, or :obj:`None`."""
+        self._drain(now)
+        if self._probe is not None and now > self._probe_ends_at:
+            self._probe = None
+        audio = self._queues[Priority.AUDIO]
+        if audio:
+            return self._leave(audio.popleft(), now)
+        if not self._is_open(now):
+            return None
+        for queue in self._queues:
+            if queue:
+                outgoing = queue.popleft()
+                self._queued_bytes -= outgoing.size
+                return self._leave(outgoing, now)
+        return None
+
+    def poll_padding(self, now: float) -> int | None:
+        """Return how many bytes of padding a probe needs now, or :obj:`None`.
+
+        Ask when :meth:`poll_packet` gave nothing; queue a packet of about that size.
+        """
+        if self._probe is None or not self._can_pad:
+            return None
+        if any(self._queues) or not self._is_open(now):
+            return None
+        size = self._probe.size // self._probe.packets
+        return min(max(size, 1), 1_200)
+
+    def poll_timeout(self) -> float | None:
+        """Return when :meth:`poll_packet` should next be called, or :obj:`None` if idle."""
+        if self._queues[Priority.AUDIO]:
+            return self._drained_at
+        if self._probe is not None and (self._can_pad or any(self._queues)):
+            return self._probe_next_at
+        if not any(self._queues):
+            return None
+        return self._drained_at + self._debt / self._rate
+
+    # Inside
+
+    def _is_open(self, now: float) -> bool:
+        if self._probe is not None:
+            return now >= self._probe_next_at
+        # A millionth of a second's worth: rounding must not cost another turn of the timer.
+        return self._debt <= self._rate * 1e-6
+
+    def _leave(self, outgoing: Outgoing, now: float) -> Outgoing:
+        bits = outgoing.size * 8
+        self._debt = min(self._debt + bits, self._rate * self._config.max_debt)
+        probe = self._probe
+        if probe is not None:
+            outgoing.probe = probe.number
+            self._probe_bytes += outgoing.size
+            self._probe_packets += 1
+            due = max(self._probe_next_at, now - _CATCH_UP)
+            self._probe_next_at = due + bits / probe.bitrate
+            if self._probe_bytes >= probe.size and self._probe_packets >= probe.packets:
+                self._probe = None
+        return outgoing
+
+    def _drain(self, now: float) -> None:
+        self._debt = max(0.0, self._debt - (now - self._drained_at) * self._rate)
+        self._drained_at = now

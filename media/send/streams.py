@@ -1,0 +1,172 @@
+"""Streams: the stages of the road that belong to one stream, sound or picture, kept together."""
+
+from __future__ import annotations
+
+import random
+from collections import deque
+from typing import Final
+
+from ringline.media.codecs.registry import CodecRegistry
+from ringline.media.frames import AudioFrame, EncodedPicture
+from ringline.media.parameters import StreamParameters
+from ringline.media.rtp.header_extensions import ExtensionIds
+from ringline.media.rtp.packet import RtpPacket
+from ringline.media.send.capture import AudioTiming
+from ringline.media.send.encode import AudioEncode, EncodeConfig, VideoEncode, audio_level
+from ringline.media.send.packetize import OpusPacketizer, Vp8Packetizer, header_size
+from ringline.media.send.protect_rtx import RtxConfig, RtxHistory
+from ringline.media.send.report import ReportSchedule
+from ringline.media.send.stats import SendStreamStats
+from ringline.media.send.transmit import TransmitStream
+from ringline.media.units import Ssrc
+
+__all__ = ["AudioStream", "VideoStream"]
+
+
+class AudioStream:
+    """The road of sound up to the pacer.
+
+    Args:
+        parameters: As negotiated; ``ssrc`` must be set.
+        config: Of the encoder.
+        codecs: Makes the encoder.
+        rng: For what starts at random (RFC 3550 §5.1).
+
+    Raises:
+        ValueError: If there is no SSRC.
+
+    """
+
+    def __init__(
+        self,
+        parameters: StreamParameters,
+        config: EncodeConfig,
+        *,
+        codecs: CodecRegistry,
+        rng: random.Random,
+    ) -> None:
+        ssrc = _ssrc(parameters)
+        self.parameters: Final = parameters
+        self.muted = False
+        self.encode: Final = AudioEncode(config, codecs=codecs, in_band_fec=parameters.in_band_fec)
+        self.media: Final = TransmitStream(
+            parameters, ssrc, first_sequence_number=rng.getrandbits(15)
+        )
+        self.reports: Final = ReportSchedule(rng)
+        self.stats: Final = SendStreamStats("audio", parameters.mid, ssrc)
+        self._timing: Final = AudioTiming()
+        self._packetizer: Final = OpusPacketizer(payload_type=parameters.payload_type, ssrc=ssrc)
+        self._timestamp_offset: Final = rng.getrandbits(32)
+
+    def handle_frame(self, frame: AudioFrame, now: float) -> RtpPacket | None:
+        """Encode a frame of sound; return its packet, or :obj:`None` if there is nothing to send.
+
+        Raises:
+            CodecError: If the encoder failed; the media time has gone on all the same.
+            ValueError: If the frame is malformed.
+
+        """
+        captured_at = now if frame.captured_at is None else frame.captured_at
+        media_time = self._timing.stamp(captured_at, len(frame.samples))
+        data = self.encode.encode(frame)
+        self.stats.frames_encoded += 1
+        timestamp = self._wrap(media_time)
+        return self._packetizer.packetize(data, timestamp, audio_level(frame))
+
+    def timestamp_at(self, moment: float) -> int:
+        """Return the RTP timestamp of a moment, for sender reports."""
+        return self._wrap(self._timing.at(moment))
+
+    def _wrap(self, media_time: int) -> int:
+        return (media_time + self._timestamp_offset) & 0xFFFFFFFF
+
+
+class VideoStream:
+    """The road of pictures up to the pacer, and the way back of what is asked for again.
+
+    Args:
+        parameters: As negotiated; ``ssrc`` must be set.
+        config: Of the encoder.
+        rtx_config: Of the history.
+        ids: The negotiated header extensions.
+        max_packet_size: Bytes of an RTP packet at most.
+        codecs: Makes the encoder.
+        rng: For what starts at random (RFC 3550 §5.1).
+        now: The present.
+
+    Raises:
+        ValueError: If there is no SSRC.
+
+    """
+
+    def __init__(
+        self,
+        parameters: StreamParameters,
+        config: EncodeConfig,
+        rtx_config: RtxConfig,
+        *,
+        ids: ExtensionIds,
+        max_packet_size: int,
+        codecs: CodecRegistry,
+        rng: random.Random,
+        now: float,
+    ) -> None:
+        ssrc = _ssrc(parameters)
+        self.parameters: Final = parameters
+        self.muted = False
+        self.encode: Final = VideoEncode(config, codecs=codecs, mid=parameters.mid, now=now)
+        self.media: Final = TransmitStream(
+            parameters, ssrc, first_sequence_number=rng.getrandbits(15)
+        )
+        rtx = None
+        if parameters.rtx_payload_type is not None and parameters.rtx_ssrc is not None:
+            rtx = parameters.rtx_payload_type, parameters.rtx_ssrc
+        self.rtx: Final = (
+            None if rtx is None else TransmitStream(parameters, rtx[1], first_sequence_number=0)
+        )
+        self.history: Final = RtxHistory(
+            rtx_config, stream=rtx, first_sequence_number=rng.getrandbits(15)
+        )
+        self.reports: Final = ReportSchedule(rng)
+        self.stats: Final = SendStreamStats("video", parameters.mid, ssrc)
+        self._packetizer: Final = Vp8Packetizer(
+            payload_type=parameters.payload_type,
+            ssrc=ssrc,
+            first_picture_id=rng.getrandbits(15),
+            max_payload=max_packet_size - header_size(ids, parameters.mid),
+        )
+        self._timestamp_offset: Final = rng.getrandbits(32)
+        self._encoded_at: Final[deque[float]] = deque()
+
+    def handle_picture(
+        self, picture: EncodedPicture, media_time: int, now: float
+    ) -> list[RtpPacket]:
+        """Cut an encoded picture to packets."""
+        self.stats.frames_encoded += 1
+        self.stats.key_frames_encoded += picture.key
+        self.stats.quantizer_sum += picture.quantizer or 0
+        self._encoded_at.append(now)
+        self._forget(now)
+        return self._packetizer.packetize(picture, self._wrap(media_time))
+
+    def frames_per_second(self, now: float) -> float:
+        """Return how many pictures were encoded in the last second."""
+        self._forget(now)
+        return float(len(self._encoded_at))
+
+    def timestamp_at(self, moment: float) -> int:
+        """Return the RTP timestamp of a moment, for sender reports."""
+        return self._wrap(self.encode.timing.at(moment))
+
+    def _forget(self, now: float) -> None:
+        while self._encoded_at and now - self._encoded_at[0] > 1.0:
+            self._encoded_at.popleft()
+
+    def _wrap(self, media_time: int) -> int:
+        return (media_time + self._timestamp_offset) & 0xFFFFFFFF
+
+
+def _ssrc(parameters: StreamParameters) -> Ssrc:
+    if parameters.ssrc is None:
+        raise ValueError(f"stream {parameters.mid!r} is to be sent and has no SSRC")
+    return parameters.ssrc

@@ -1,0 +1,191 @@
+"""Call: two real sessions talk over a simulated network, and what each notices is recorded.
+
+::
+
+    number, picture, sound ─> MediaSession a ─> up ──> MediaSession b ─> Observer of a to b
+    Observer of b to a <──── MediaSession a <─ down <─ MediaSession b <─ number, picture, sound
+
+Everything is real but the codecs, the network and time.
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+from typing import Final, cast
+
+from ringline.media.codecs.registry import CodecRegistry
+from ringline.media.frames import AudioFrame, VideoFrame
+from ringline.media.parameters import SessionParameters, StreamParameters
+from ringline.media.rtp.header_extensions import ExtensionIds
+from ringline.media.session import MediaSession, SessionConfig, SessionStats
+from ringline.media.simulate.codecs import SimulatedCodecs
+from ringline.media.simulate.driver import Node, Simulation
+from ringline.media.simulate.link import Link
+from ringline.media.simulate.marks import make_picture, make_sound
+from ringline.media.simulate.observe import Observation, Observer
+from ringline.media.simulate.profile import NetworkProfile
+from ringline.media.units import PayloadType, Ssrc
+
+__all__ = ["CallConfig", "SimulatedCall", "session_parameters"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallConfig:
+    """What the two send."""
+
+    width: int = 640
+    """Of the camera's pictures: the size at which calls are scored."""
+
+    height: int = 360
+    """Likewise."""
+
+    frame_rate: float = 30.0
+    """The camera's."""
+
+    video: bool = True
+    """Whether *a* has a camera."""
+
+    answering_video: bool = True
+    """Whether *b* has one.  Where only the way up is of interest, a call without costs half."""
+
+    session: SessionConfig | None = None
+    """Of both sessions; :obj:`None` for the defaults."""
+
+
+class SimulatedCall:
+    """A call between two sessions, *a* who calls and *b*.
+
+    Both are connected and send from time 0 on; :meth:`run` lets time pass.
+
+    Args:
+        network: Between the two; *up* is from *a* to *b*.
+        seed: Decides everything that chance decides.
+        config: What the two send.
+
+    Attributes:
+        simulation: To schedule more by: a mute, an outage of one session, another call beside it.
+        a: The caller's place in it.
+        b: The other's.
+        up: The way from *a* to *b*.
+        down: The way back.
+        a_to_b: What *b* notices of *a*.
+        b_to_a: What *a* notices of *b*.
+
+    """
+
+    def __init__(
+        self, network: NetworkProfile, *, seed: int = 1, config: CallConfig | None = None
+    ) -> None:
+        self._config: Final = config or CallConfig()
+        self.simulation: Final = Simulation(seed=seed)
+        self._sessions: Final = (self._make_session(0), self._make_session(1))
+        self.a: Final[Node] = self.simulation.add("a", self._sessions[0])
+        self.b: Final[Node] = self.simulation.add("b", self._sessions[1])
+        links = self.simulation.connect(self.a, self.b, network)
+        self.up: Final[Link[Node]] = links[0]
+        self.down: Final[Link[Node]] = links[1]
+        self.a_to_b: Final = Observer(network.up)
+        self.b_to_a: Final = Observer(network.down)
+        self._start(self.a, self._sessions[0], self.b, self.a_to_b)
+        self._start(self.b, self._sessions[1], self.a, self.b_to_a)
+
+    def run(self, until: float) -> None:
+        """Let time pass until the clock says ``until`` seconds."""
+        self.simulation.run(until)
+
+    def observe(self, start: float, end: float | None = None) -> tuple[Observation, Observation]:
+        """Return what *b* noticed of *a* and *a* of *b*; until now, if there is no ``end``."""
+        end = self.simulation.now if end is None else end
+        return self.a_to_b.observe(start, end), self.b_to_a.observe(start, end)
+
+    def stats(self) -> tuple[SessionStats, SessionStats]:
+        """Return the statistics of *a* and *b* at this moment."""
+        now = self.simulation.now
+        return self._sessions[0].stats(now), self._sessions[1].stats(now)
+
+    def session(self, node: Node) -> MediaSession:
+        """Return the session behind a node; drain the node after any input given to it."""
+        return self._sessions[0] if node is self.a else self._sessions[1]
+
+    def _make_session(self, index: int) -> MediaSession:
+        simulation = self.simulation
+        return MediaSession(
+            session_parameters(index),
+            self._config.session,
+            # The registry's methods are all that a session uses of it.
+            codecs=cast("CodecRegistry", SimulatedCodecs(simulation.fork_rng())),
+            rng=simulation.fork_rng(),
+            # The clocks of two machines agree on the rate, not on the time.
+            wall_clock=lambda: 1_700_000_000.0 + 1000 * index + simulation.now,
+            now=simulation.now,
+        )
+
+    def _start(self, sender: Node, session: MediaSession, receiver: Node, seen: Observer) -> None:
+        config, simulation = self._config, self.simulation
+        counts = {"sound": 0, "picture": 0}
+
+        def send_sound(now: float) -> None:
+            number = counts["sound"]
+            counts["sound"] += 1
+            seen.handle_sound_sent(number, now)
+            session.handle_audio_frame(AudioFrame(make_sound(number), captured_at=now), now)
+            sender.drain()
+
+        def send_picture(now: float) -> None:
+            number = counts["picture"]
+            counts["picture"] += 1
+            seen.handle_picture_sent(number, now)
+            planes = make_picture(number, config.width, config.height)
+            session.handle_video_frame(VideoFrame(planes, captured_at=now), now)
+            sender.drain()
+
+        receiver.on_audio = seen.handle_sound_played
+        receiver.on_video = seen.handle_picture_shown
+        receiver.on_arrived = seen.handle_datagram_arrived
+        session.set_connected(connected=True, now=simulation.now)
+        sender.drain()
+        # Devices start when they like, not in step with each other or with the other side's.
+        phase: random.Random = simulation.fork_rng()
+        simulation.every(0.02, send_sound, start=phase.uniform(0, 0.02))
+        if config.video if sender is self.a else config.answering_video:
+            period = 1 / config.frame_rate
+            simulation.every(period, send_picture, start=phase.uniform(0, period))
+
+
+def session_parameters(index: int) -> SessionParameters:
+    """Return what negotiation between two of our own peers settles; ``index`` 0 or 1 is whose."""
+
+    def streams(owner: int) -> tuple[StreamParameters, ...]:
+        first = 1000 * (owner + 1)
+        audio = StreamParameters(
+            kind="audio",
+            mid="0",
+            payload_type=PayloadType(111),
+            ssrc=Ssrc(first),
+            transport_cc=True,
+            in_band_fec=True,
+        )
+        video = StreamParameters(
+            kind="video",
+            mid="1",
+            payload_type=PayloadType(96),
+            ssrc=Ssrc(first + 1),
+            rtx_payload_type=PayloadType(97),
+            rtx_ssrc=Ssrc(first + 2),
+            nack=True,
+            pli=True,
+            transport_cc=True,
+        )
+        return audio, video
+
+    return SessionParameters(
+        cname=f"peer-{index}",
+        local_ssrc=Ssrc(1000 * (index + 1)),
+        send=streams(index),
+        receive=streams(1 - index),
+        extension_ids=ExtensionIds(
+            mid=1, audio_level=2, absolute_send_time=3, transport_sequence_number=4
+        ),
+        reduced_size_rtcp=True,
+    )
