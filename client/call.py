@@ -163,6 +163,7 @@ class Call:
         self._media.set_agreed("video", agreed=video)
         self._transport = self._make_transport()
         self._channel: DataChannel | None = None
+        self._unsent: Final[list[str | bytes]] = []  # messages from before there was a channel
         self._reconnector: Final = Reconnector(config.reconnect)
         self._timer: asyncio.TimerHandle | None = None
         self._connect_deadline: float | None = None
@@ -241,12 +242,14 @@ class Call:
 
         Raises:
             CallEndedError: If the call is over.
-            LocalError: If there is no data channel (yet), or it cannot hold any more.
+            LocalError: If too much waits to be sent already.
 
         """
         self._check_alive()
-        if self._channel is None or not self._channel.send(message):
-            raise LocalError("the message cannot be sent: no data channel, or too much waits")
+        if self._channel is None and len(self._unsent) < _MESSAGE_BACKLOG:
+            self._unsent.append(message)
+        elif self._channel is None or not self._channel.send(message):
+            raise LocalError("the message cannot be sent: too many wait already")
 
     def mute(self, kind: Kind) -> None:
         """Stop sending a kind; the other side is told."""
@@ -635,6 +638,9 @@ class Call:
     def _take_channel(self, channel: DataChannel) -> None:
         self._channel = channel
         channel.on_message = self.messages.push
+        for message in self._unsent:
+            channel.send(message)
+        self._unsent.clear()
 
     def _restart(self, *, relay_only: bool = False) -> None:
         """Offer an ICE restart (RFC 8445 §9)."""

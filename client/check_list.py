@@ -234,7 +234,8 @@ class CheckList(Generic[SocketT]):
         pair.valid = True
         pair.answered_at = now
         pair.retry = self.config.first_retry
-        pair.nominated |= nominated and self.controlling
+        if nominated and self.controlling and self.selected in (None, pair):
+            pair.nominated = True
         self._select(now)
         pair.due = now + self._rest(pair)
         if pair is self.selected:
@@ -360,9 +361,11 @@ class CheckList(Generic[SocketT]):
 
     def _follow(self, pair: Pair[SocketT], now: float) -> None:
         followed = self._followed
-        if followed is None or followed is pair or pair.rank > followed.rank:
-            self._followed = pair
-        elif now - followed.nominated_at > self.config.nomination_hold:
+        if (
+            followed is None
+            or pair.rank >= followed.rank
+            or now - followed.nominated_at > self.config.nomination_hold
+        ):
             self._followed = pair
 
     def _hurry(self, now: float) -> None:

@@ -71,7 +71,8 @@ class SignalingConnection:
     Args:
         url: The server; see :func:`websocket_url`.
         name: Who we are, on a server in development mode.
-        token: Who we are, on any other: a token, or what gives a fresh one each time.
+        token: Who we are, on any other: a token, or what gives a fresh one each time (at once,
+            and without raising).
         device: Names this device among the user's; a random one if absent.
         on_message: Called with each message, in order.  Without it iterate over the connection.
         on_state: Called when the connection is there, gone for a while, or closed.
@@ -110,6 +111,7 @@ class SignalingConnection:
         self._inbox: Final[deque[wire.ServerMessage]] = deque()
         self._news: Final = asyncio.Event()  # something is in the inbox, or the state changed
         self._closed: Final = asyncio.Event()
+        self._telling = False  # a handler of the program is running
         self._error: SignalingError | None = None
         self._tasks: Final[set[asyncio.Task[None]]] = set()
 
@@ -152,14 +154,15 @@ class SignalingConnection:
 
     async def close(self) -> None:
         """Leave the server; harmless when closed already."""
+        opening = not self._link.socket_open
         self._link.close()
         self._drain()
-        if self._tasks:
-            done, late = await asyncio.wait(self._tasks, timeout=_CLOSE_TIMEOUT + 0.5)
-            del done
-            for task in late:
-                task.cancel()
-            await asyncio.gather(*late, return_exceptions=True)
+        tasks = list(self._tasks)
+        if tasks and not opening:  # let it close in good order
+            await asyncio.wait(tasks, timeout=_CLOSE_TIMEOUT + 0.5)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
         http, self._http = self._http, None
         if http is not None:
             await http.close()
@@ -217,8 +220,14 @@ class SignalingConnection:
                 self._frames.append(action)
                 self._wake.set()
         self._arm()
-        while (event := self._link.poll_event()) is not None:
-            self._tell(event)
+        if self._telling:
+            return  # a handler has sent something: its own event is to be over first
+        self._telling = True
+        try:
+            while (event := self._link.poll_event()) is not None:
+                self._tell(event)
+        finally:
+            self._telling = False
 
     def _tell(self, event: Received | StateChanged) -> None:
         self._news.set()

@@ -11,11 +11,13 @@ Invariant: no error of a socket is raised to the sender.  It is counted.
 from __future__ import annotations
 
 import asyncio
+import functools
 import socket
 import struct
 import sys
 import time
 from collections import Counter
+from collections.abc import Callable
 from typing import Any, Final, Protocol, cast
 
 from ringline.client.transport import Address, EmulatedLink
@@ -138,6 +140,12 @@ class UdpSocket:
             self._link.send(data, (self, address))
         else:
             self.send_now(data, address)
+
+    def sender(self, address: Address) -> Callable[[bytes], None]:
+        """Return what sends to one address, past the choices that do not change."""
+        return functools.partial(
+            self.send_now if self._link is None else self.send, address=address
+        )
 
     def send_now(self, data: bytes, address: Address | None) -> None:
         """Likewise, past the link."""

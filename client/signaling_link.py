@@ -187,6 +187,11 @@ class SignalingLink:
         return self._state
 
     @property
+    def socket_open(self) -> bool:
+        """Whether there is a socket."""
+        return self._open
+
+    @property
     def name(self) -> str:
         """Who the server takes us for; empty before the first welcome."""
         return "" if self._welcome is None else self._welcome.you.name
@@ -200,6 +205,9 @@ class SignalingLink:
 
     def handle_opened(self, now: float) -> None:
         """Take note that the socket is open; say hello."""
+        if self._state is LinkState.CLOSED:
+            self._actions.append(CloseSocket(CloseCode.NORMAL))
+            return
         self._open = True
         self._welcomed = False
         self._refusal = None

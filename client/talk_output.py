@@ -37,7 +37,7 @@ __all__ = ["JsonOutput", "Output", "PersonOutput", "describe_row", "make_output"
 class Output(Protocol):
     """Where a call tells what happens."""
 
-    def tell(self, kind: str, text: str, **fields: object) -> None:
+    def tell(self, kind: str, text: str, /, **fields: object) -> None:
         """Tell something: ``text`` for people, type ``kind`` and ``fields`` for scripts."""
 
     def show_row(self, row: CallRow) -> None:
@@ -53,7 +53,7 @@ class JsonOutput:
     def __init__(self, stream: TextIO) -> None:
         self._stream: Final = stream
 
-    def tell(self, kind: str, text: str, **fields: object) -> None:  # noqa: ARG002 - Output
+    def tell(self, kind: str, text: str, /, **fields: object) -> None:  # noqa: ARG002 - Output
         """Write a line of that type."""
         self._write({"type": kind, **fields})
 
@@ -81,7 +81,7 @@ class PersonOutput:
         self._live: Live | None = None
         self._rows = 0
 
-    def tell(self, kind: str, text: str, **fields: object) -> None:  # noqa: ARG002 - Output
+    def tell(self, kind: str, text: str, /, **fields: object) -> None:  # noqa: ARG002 - Output
         """Print the sentence, if there is one."""
         if kind == "ended":
             self.close()

@@ -81,7 +81,7 @@ def inspect_recording(path: str | Path) -> RecordingFacts:
     motion, sound = _Motion(), _Sound()
     width, height, end, begin = 0, 0, 0.0, float("inf")
     try:
-        with av.open(str(path)) as container:
+        with av.open(f"file:{path}") as container:
             for packet in container.demux():
                 if packet.stream.type not in {"audio", "video"}:
                     continue

@@ -60,7 +60,7 @@ class Testimony:
 
 
 class Witness:
-    """Watches and listens.
+    """Watches and listens: a sink for both kinds.
 
     Args:
         started_at: When the call began, on the clock of ``now``.
@@ -80,7 +80,7 @@ class Witness:
         self._heard = 0.0
         self._latencies: Final[list[float]] = []
 
-    def handle_picture(self, frame: VideoFrame, now: float) -> None:
+    def handle_video_frame(self, frame: VideoFrame, now: float) -> None:
         """Look at a picture shown at ``now``."""
         self._pictures += 1
         if self._first_picture is None:
@@ -99,7 +99,7 @@ class Witness:
                 self._moving += still
         self._cells, self._changed_at = cells, now
 
-    def handle_sound(self, frame: AudioFrame, now: float) -> None:
+    def handle_audio_frame(self, frame: AudioFrame, now: float) -> None:
         """Listen to a piece of sound heard at ``now``."""
         if frame.concealed >= len(frame.samples):
             return
@@ -113,6 +113,9 @@ class Witness:
             gap = now - self._heard_at
             self._heard += gap if gap <= _PAUSE else frame.duration
         self._heard_at = now
+
+    async def close(self) -> None:
+        """Do nothing: a witness holds nothing, but a sink can be closed."""
 
     def take_latency(self) -> float | None:
         """Return the median of the latencies, capture to display, since the last call of this.

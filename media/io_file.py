@@ -20,14 +20,8 @@ from numpy.typing import NDArray
 
 from ringline.media.errors import SourceError
 from ringline.media.frames import AUDIO_FRAME_SAMPLES, AudioFrame, VideoFrame
-from ringline.media.io_file_decode import (
-    FileFacts,
-    FileLength,
-    PictureLimits,
-    inspect_file,
-    read_pictures,
-    read_sound,
-)
+from ringline.media.io_file_decode import FileLength, read_pictures, read_sound
+from ringline.media.io_file_inspect import FileFacts, PictureLimits, inspect_file
 from ringline.media.source import AudioSource, Cadence, Timeline, VideoSource
 from ringline.media.units import AUDIO_CLOCK_RATE
 

@@ -10,32 +10,30 @@ import logging
 import math
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 import av
 import numpy as np
 from av.audio.stream import AudioStream
-from av.codec.context import CodecContext
 from av.container import InputContainer
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
-from ringline.media.convert import SampleGrouper, SoundConverter, fit_size, i420_planes, rotate
+from ringline.media.convert import SampleGrouper, SoundConverter, i420_planes, rotate
 from ringline.media.errors import SourceError
 from ringline.media.frames import AUDIO_FRAME_SAMPLES
+from ringline.media.io_file_inspect import (
+    PictureLimits,
+    find_audio,
+    find_video,
+    native_rate,
+    open_film,
+    picture_size,
+)
 from ringline.media.units import AUDIO_CLOCK_RATE
 
-__all__ = [
-    "FileFacts",
-    "FileLength",
-    "PictureLimits",
-    "inspect_file",
-    "read_pictures",
-    "read_sound",
-]
+__all__ = ["FileLength", "read_pictures", "read_sound"]
 
 logger = logging.getLogger(__name__)
 
@@ -47,42 +45,6 @@ _SEEK_ABOVE: Final = 2.0
 
 _BIG_PICTURE: Final = 1280 * 720
 """Pixels above which decoding gets threads of its own; below, one is faster than real time."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PictureLimits:
-    """What pictures are brought down to."""
-
-    max_width: int = 1280
-    """Pixels across: more than a call's path and a peer's processor usually carry."""
-
-    max_height: int = 720
-    """Pixels down, likewise."""
-
-    max_frame_rate: float = 30.0
-    """Pictures a second, likewise; surplus ones are left out evenly."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FileFacts:
-    """What is in a file.
-
-    Attributes:
-        has_audio: There is sound that can be decoded.
-        has_video: There are pictures that can be decoded; a cover picture does not count.
-        width: Of pictures as they will be given, pixels; 0 without.
-        height: Likewise.
-        frame_rate: Pictures a second as they will be given; 0 without.
-        duration: Seconds as the container tells, or :obj:`None`.
-
-    """
-
-    has_audio: bool
-    has_video: bool
-    width: int
-    height: int
-    frame_rate: float
-    duration: float | None
 
 
 class FileLength:
@@ -110,38 +72,6 @@ class FileLength:
             return self._seconds
 
 
-def inspect_file(path: Path, limits: PictureLimits) -> FileFacts:
-    """Open a file, look what is in it and close it.
-
-    Raises:
-        SourceError: If it cannot be played; one line that says why.
-
-    """
-    with _open(path) as container:
-        video, audio = _find_video(container), _find_audio(container)
-        for kind, stream, decodable in (
-            ("picture", video, video is not None and _has_decoder(video)),
-            ("sound", audio, audio is not None and _has_decoder(audio)),
-        ):
-            if stream is not None and not decodable:
-                raise SourceError(f"no decoder here for the codec of the {kind} in {path}")
-        if video is None and audio is None:
-            raise SourceError(f"neither picture nor sound in {path}")
-        width, height, rate = 0, 0, 0.0
-        if video is not None:
-            width, height = _picture_size(video, limits)
-            rate = min(limits.max_frame_rate, _native_rate(video))
-        duration = None if container.duration is None else container.duration / av.time_base
-        return FileFacts(
-            has_audio=audio is not None,
-            has_video=video is not None,
-            width=width,
-            height=height,
-            frame_rate=rate,
-            duration=duration if duration and duration > 0 else None,
-        )
-
-
 def read_pictures(
     path: Path, limits: PictureLimits, length: FileLength, *, loop: bool, start: float
 ) -> Iterator[tuple[float, NDArray[np.uint8]]]:
@@ -154,14 +84,14 @@ def read_pictures(
     base, offset = _loops_before(start, length)
     while True:
         end, decoded = 0.0, 0
-        with _open(path) as container:
-            stream = _find_video(container)
+        with open_film(path) as container:
+            stream = find_video(container)
             if stream is None:
                 raise SourceError(f"no picture in {path}")
             if stream.width * stream.height > _BIG_PICTURE:
                 stream.thread_type = "AUTO"
-            width, height = _picture_size(stream, limits)
-            interval = 1 / _native_rate(stream)
+            width, height = picture_size(stream, limits)
+            interval = 1 / native_rate(stream)
             beginning = _beginning(container)
             _seek(container, beginning, offset)
             wanted = offset
@@ -174,9 +104,8 @@ def read_pictures(
                 if time < wanted - interval / 4:
                     continue
                 wanted = max(wanted + 1 / limits.max_frame_rate, time)
-                turns = round(frame.rotation / 90)
-                size = (height, width) if turns % 2 else (width, height)
-                yield base + time, rotate(i420_planes(frame, *size), turns)
+                upright = rotate(i420_planes(frame, width, height), round(frame.rotation / 90))
+                yield base + time, upright
         if decoded == 0 and offset == 0:
             raise SourceError(f"no picture in {path} could be decoded")
         if not loop:
@@ -242,8 +171,8 @@ class _TimedBlocks:
 def _sound_once(path: Path, offset: float) -> Iterator[tuple[int, NDArray[np.int16]]]:
     """Decode the file once, from about ``offset``: ``(sample position in the film, samples)``."""
     converter = SoundConverter()
-    with _open(path) as container:
-        stream = _find_audio(container)
+    with open_film(path) as container:
+        stream = find_audio(container)
         if stream is None:
             raise SourceError(f"no sound in {path}")
         beginning = _beginning(container)
@@ -275,57 +204,6 @@ def _loops_before(start: float, length: FileLength) -> tuple[float, float]:
         return start, 0.0
     base = math.floor(start / length.seconds) * length.seconds
     return base, start - base
-
-
-@contextmanager
-def _open(path: Path) -> Iterator[InputContainer]:
-    if path.is_dir():
-        raise SourceError(f"expected a media file, but this is a folder: {path}")
-    try:
-        container = av.open(str(path), "r")
-    except FileNotFoundError:
-        raise SourceError(f"no such file: {path}") from None
-    except PermissionError:
-        raise SourceError(f"not allowed to read {path}") from None
-    except (av.error.FFmpegError, OSError, ValueError) as error:
-        logger.debug("opening failed: %s", error)
-        raise SourceError(f"not a media file that FFmpeg understands: {path}") from None
-    with container:
-        yield container
-
-
-def _find_video(container: InputContainer) -> VideoStream | None:
-    """Return the first stream of pictures that move."""
-    attached = av.stream.Disposition.attached_pic
-    for stream in container.streams.video:
-        if not stream.disposition & attached:
-            return stream
-    return None
-
-
-def _find_audio(container: InputContainer) -> AudioStream | None:
-    return next(iter(container.streams.audio), None)
-
-
-def _has_decoder(stream: VideoStream | AudioStream) -> bool:
-    context: CodecContext | None = stream.codec_context
-    if context is None:  # PyAV's types do not say so: FFmpeg knows the codec by name only
-        return False
-    return context.is_decoder
-
-
-def _native_rate(stream: VideoStream) -> float:
-    rate = stream.average_rate or stream.guessed_rate
-    return min(240.0, max(1.0, float(rate))) if rate else 30.0
-
-
-def _picture_size(stream: VideoStream, limits: PictureLimits) -> tuple[int, int]:
-    """Return the size to scale to, with square pixels."""
-    ratio = stream.sample_aspect_ratio
-    width = round(stream.width * ratio) if ratio else stream.width
-    if not width or not stream.height:
-        return limits.max_width, limits.max_height
-    return fit_size(width, stream.height, max_width=limits.max_width, max_height=limits.max_height)
 
 
 def _beginning(container: InputContainer) -> float:

@@ -58,6 +58,11 @@ class Recorder:
         self._thread: Final = threading.Thread(target=self._run, name="recorder", daemon=True)
         self._thread.start()
 
+    @property
+    def waiting(self) -> int:
+        """Frames that are not yet written; near 0 while the disk and the processor keep up."""
+        return len(self._queue)
+
     def handle_audio_frame(self, frame: AudioFrame, now: float) -> None:
         """Record 20 ms heard at ``now``."""
         with self._changed:

@@ -42,6 +42,9 @@ _CONTROL_STEP: Final = 240
 
 _MAX_HARMONICS: Final = 40
 _TOP_FREQUENCY: Final = 5000.0
+_BREATH: Final = 1.5
+"""Noise in voiced sound, as a multiple of the mean harmonic: some 13 dB below the voice."""
+
 _LEVEL: Final = 0.09
 """Of a harmonic: gives speech 25 dB below full scale, near where telephones put it (-26 dB,
 ITU-T P.56), and peaks just below full scale."""
@@ -131,7 +134,11 @@ class Voice:
             start, change = weights[:-1, k, None], np.diff(weights[:, k])[:, None]
             total += current * (start + change * ramp)
             before, current = current, twice * current - before
-        return total.reshape(-1) * _LEVEL
+        # No throat is a clockwork: breath flows with the voice.
+        breath = self._rng.normal(0, _BREATH, samples).astype(np.float32)
+        swell = np.interp(every, np.arange(steps + 1), weights.sum(axis=1) / weights.shape[1])
+        sound: _Sound = (total.reshape(-1) + breath * swell.astype(np.float32)) * _LEVEL
+        return sound
 
     def _noise(self, seconds: float, *, low: float, high: float) -> _Sound:
         """Return noise of one band that swells and fades."""

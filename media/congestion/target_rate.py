@@ -72,7 +72,8 @@ _QUEUE_FULL: Final = 0.2
 
 _MIN_DECREASE_INTERVAL: Final = 0.1
 _MAX_DECREASE_INTERVAL: Final = 1.0
-"""Seconds, a round trip in between.  A decrease shows after a round trip; until then a further one answers old news."""
+"""Seconds, a round trip in between.  A decrease shows after a round trip; until then a further one
+answers old news."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -49,6 +49,9 @@ _MAX_LOSS_HINT: Final = 0.2
 """Steps in which the encoder is told of loss, and the most it is told, as libwebrtc: each step
 takes from the sound to pay for redundancy."""
 
+_OVERSHOOT_SMOOTHING: Final = 0.15
+"""Weight of a new frame in the encoder's overshoot: settles in a quarter of a second."""
+
 _VOICE_LEVEL: Final = 50
 """-dBov; louder than this is taken for voice."""
 
@@ -105,6 +108,10 @@ class VideoEncodeJob:
     """Scales and encodes one picture.
 
     Attributes:
+        media_time: Of the picture, 1/90000 s, not wrapped.
+        duration: Likewise, how long it is shown.
+        bitrate: That the encoder is told.
+        force_key: Whether it must be a key frame.
         picture: The result; :obj:`None` if the encoder let it go or failed.
         error: What it failed with.
 
@@ -123,6 +130,8 @@ class VideoEncodeJob:
         force_key: bool,
     ) -> None:
         self.media_time: Final = media_time
+        self.duration: Final = duration
+        self.bitrate: Final = bitrate
         self.force_key: Final = force_key
         self.picture: EncodedPicture | None = None
         self.error: Exception | None = None
@@ -130,8 +139,6 @@ class VideoEncodeJob:
         self._encoder: Final = encoder
         self._frame: Final = frame
         self._size: Final = size
-        self._duration: Final = duration
-        self._bitrate: Final = bitrate
 
     @property
     def lane(self) -> str:
@@ -141,11 +148,11 @@ class VideoEncodeJob:
     def run(self) -> None:
         """Do the work."""
         try:
-            self._encoder.set_bitrate(self._bitrate)
+            self._encoder.set_bitrate(self.bitrate)
             self.picture = self._encoder.encode(
                 _scaled(self._frame, self._size),
                 media_time=self.media_time,
-                duration=self._duration,
+                duration=self.duration,
                 force_key=self.force_key,
             )
         except (CodecError, ValueError) as error:
@@ -184,6 +191,7 @@ class VideoEncode:
         self._key_at: float | None = None  # when the last key frame was ordered
         self._ahead = 0.0  # bits encoded beyond the rate
         self._ahead_at = now
+        self._overshoot = 1.0  # what comes out over what the encoder was told, of late
         self._change_since: float | None = None  # since when to pause, or to resume, is due
         self._last_time: int | None = None
         self._size = (0, 0)
@@ -251,6 +259,11 @@ class VideoEncode:
         """
         if self.paused is not None:
             return self._skipped(SkipReason.PAUSED)
+        if self._scale.update(
+            self._bitrate, frame.width, frame.height, now, overshoot=self._overshoot
+        ):
+            self._overshoot = 1.0  # the next size has one of its own
+            self._ahead = 0.0  # and what the last one left behind must not delay it
         if self._out is not None:
             return self._skipped(SkipReason.BUSY)
         if queue_seconds > self._config.max_queue:
@@ -258,7 +271,6 @@ class VideoEncode:
         self._drain(now)
         if self._ahead > self._config.max_ahead * self._bitrate:
             return self._skipped(SkipReason.AHEAD)
-        self._scale.update(self._bitrate, frame.width, frame.height, now)
         captured_at = now if frame.captured_at is None else frame.captured_at
         media_time = self.timing.stamp(captured_at, now, max_frame_rate=self.frame_rate)
         if media_time is None:
@@ -286,6 +298,11 @@ class VideoEncode:
         self._ahead += len(picture.data) * 8
         if picture.key:
             self._key_at = now
+        else:
+            told = job.bitrate * job.duration / VIDEO_CLOCK_RATE
+            self._overshoot += _OVERSHOOT_SMOOTHING * (
+                len(picture.data) * 8 / told - self._overshoot
+            )
         return picture
 
     def _order(self, frame: VideoFrame, media_time: int, now: float) -> VideoEncodeJob:

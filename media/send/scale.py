@@ -5,6 +5,10 @@ overshoots; a smaller picture at the same rate then looks better.  The rule, fit
 of 640x360 and to libwebrtc's table of limits: a rung needs at least 1.08 bits per second for each
 pixel (640x360: 250 kbit/s, 480x270: 140, 320x180: 62, 1280x720: 1000).
 
+What is hard to encode needs more: an encoder at its coarsest overshoots, and what it overshoots by
+is taken off the rate.  Only trying tells whether a larger size would do again, so after going
+down for that going up takes twice the patience each time.
+
 A change of size costs a key frame, so going up needs more than going down and some patience.
 """
 
@@ -28,6 +32,13 @@ class ScaleConfig:
 
     up_patience: float = 3.0
     """Seconds that the rate must have been there: a key frame's cost is earned back in less."""
+
+    max_up_patience: float = 48.0
+    """The most that it is doubled to for pictures that are hard to encode."""
+
+    overshoot: float = 1.3
+    """Of its rate that an encoder must exceed to count; key frames and scene changes do for a
+    moment."""
 
     down_patience: float = 1.0
     """Seconds that the rate must have been too low; a shorter dip the encoder bridges."""
@@ -79,6 +90,8 @@ class ScalePolicy:
         self._config: Final = config
         self._scaling = Scaling()
         self._started_at = now
+        self._up_patience = config.up_patience
+        self._is_hard = False
         self._since: float | None = None  # since when a change is due
         self._direction = 0
         self._judged = 0  # bitrate that decides how far to go
@@ -88,7 +101,9 @@ class ScalePolicy:
         """What to encode now."""
         return self._scaling
 
-    def update(self, bitrate: int, width: int, height: int, now: float) -> bool:
+    def update(
+        self, bitrate: int, width: int, height: int, now: float, *, overshoot: float = 1.0
+    ) -> bool:
         """Reconsider for the next picture; return whether the size changed.
 
         Args:
@@ -96,9 +111,13 @@ class ScalePolicy:
             width: Of the source, pixels.
             height: Likewise.
             now: The present.
+            overshoot: What the encoder makes of late, as a multiple of what it was told.
 
         """
         self._set_frame_rate(bitrate)
+        self._is_hard = overshoot > self._config.overshoot
+        if self._is_hard:
+            bitrate = int(bitrate / overshoot)
         rung = _NUMERATORS.index(self._scaling.numerator)
         if bitrate < self._needs(rung, width, height) and rung + 1 < len(_NUMERATORS):
             return self._consider(1, bitrate, (width, height), now=now)
@@ -117,7 +136,7 @@ class ScalePolicy:
             self._judged = bitrate
         # A moment's extreme must not decide how far to go: the mildest of the time does.
         self._judged = max(self._judged, bitrate) if direction > 0 else min(self._judged, bitrate)
-        patience = config.down_patience if direction > 0 else config.up_patience
+        patience = config.down_patience if direction > 0 else self._up_patience
         if now - self._since < patience:
             return False
         if direction > 0 and now - self._started_at < config.start_grace:
@@ -133,6 +152,8 @@ class ScalePolicy:
             goal += direction
         self._scaling = Scaling(_NUMERATORS[goal], self._scaling.frame_rate)
         self._since = None
+        if direction > 0 and self._is_hard:
+            self._up_patience = min(2 * self._up_patience, config.max_up_patience)
         return True
 
     def _needs(self, rung: int, width: int, height: int) -> float:

@@ -12,6 +12,8 @@
        │
     observe                  what a person notices of a call: freezes, gaps, delays
 
+    nat                      what a home router does to addresses, for whoever has addresses
+
 A call on a bad network, and what it was like::
 
     call = SimulatedCall(find_network("g3"), seed=1)

@@ -56,14 +56,20 @@ class CallConfig:
 class SimulatedCall:
     """A call between two sessions, *a* who calls and *b*.
 
-    Both are connected and send from time 0 on; :meth:`run` lets time pass.
+    Both are connected and send from now on; :meth:`run` lets time pass.
 
     Args:
         network: Between the two; *up* is from *a* to *b*.
         seed: Decides everything that chance decides.
         config: What the two send.
+        beside: Another call on the same network, to share its links, bottlenecks and clock with;
+            the seed is then the other's.
+
+    Raises:
+        ValueError: If the other call is on another network.
 
     Attributes:
+        network: Between the two.
         simulation: To schedule more by: a mute, an outage of one session, another call beside it.
         a: The caller's place in it.
         b: The other's.
@@ -75,16 +81,29 @@ class SimulatedCall:
     """
 
     def __init__(
-        self, network: NetworkProfile, *, seed: int = 1, config: CallConfig | None = None
+        self,
+        network: NetworkProfile,
+        *,
+        seed: int = 1,
+        config: CallConfig | None = None,
+        beside: SimulatedCall | None = None,
     ) -> None:
+        if beside is not None and beside.network != network:
+            raise ValueError(f"the other call is on {beside.network.name}, not {network.name}")
         self._config: Final = config or CallConfig()
-        self.simulation: Final = Simulation(seed=seed)
+        self.network: Final[NetworkProfile] = network
+        self.simulation: Final[Simulation] = beside.simulation if beside else Simulation(seed=seed)
         self._sessions: Final = (self._make_session(0), self._make_session(1))
         self.a: Final[Node] = self.simulation.add("a", self._sessions[0])
         self.b: Final[Node] = self.simulation.add("b", self._sessions[1])
-        links = self.simulation.connect(self.a, self.b, network)
-        self.up: Final[Link[Node]] = links[0]
-        self.down: Final[Link[Node]] = links[1]
+        if beside is None:
+            up, down = self.simulation.connect(self.a, self.b, network)
+        else:
+            up, down = beside.up, beside.down
+            self.a.route(up, self.b)
+            self.b.route(down, self.a)
+        self.up: Final[Link[Node]] = up
+        self.down: Final[Link[Node]] = down
         self.a_to_b: Final = Observer(network.up)
         self.b_to_a: Final = Observer(network.down)
         self._start(self.a, self._sessions[0], self.b, self.a_to_b)
@@ -147,10 +166,10 @@ class SimulatedCall:
         sender.drain()
         # Devices start when they like, not in step with each other or with the other side's.
         phase: random.Random = simulation.fork_rng()
-        simulation.every(0.02, send_sound, start=phase.uniform(0, 0.02))
+        simulation.every(0.02, send_sound, start=simulation.now + phase.uniform(0, 0.02))
         if config.video if sender is self.a else config.answering_video:
             period = 1 / config.frame_rate
-            simulation.every(period, send_picture, start=phase.uniform(0, period))
+            simulation.every(period, send_picture, start=simulation.now + phase.uniform(0, period))
 
 
 def session_parameters(index: int) -> SessionParameters:

@@ -156,7 +156,8 @@ class Observer:
         delays = [delay for _, delay, _ in shown if delay is not None]
         sound_delays = [delay for _, delay, _ in played if delay is not None]
         made_up = sum(delay is None for _, delay, _ in played)
-        silences = [gap for gap in _runs_of_silence(played) if gap >= _SILENT_GAP]
+        had_begun = any(when < start and not silent for when, _, silent in self._played)
+        silences = [gap for gap in _runs_of_silence(played, had_begun) if gap >= _SILENT_GAP]
         bits = sum(size for when, size in self._arrived if start <= when < end) * 8
         capacity = self._link.capacity(start, end)
         return Observation(
@@ -230,10 +231,12 @@ def percentile(values: Sequence[float], percent: float) -> float | None:
     return ordered[min(len(ordered) - 1, max(0, math.ceil(len(ordered) * percent / 100) - 1))]
 
 
-def _runs_of_silence(played: Sequence[tuple[float, float | None, bool]]) -> list[float]:
-    """Return the length of each silence, in seconds; before the first sound there is none."""
+def _runs_of_silence(
+    played: Sequence[tuple[float, float | None, bool]], has_begun: bool
+) -> list[float]:
+    """Return the length of each silence, in seconds; before the first sound of all is none."""
     runs: list[float] = []
-    length, has_begun = 0, False
+    length = 0
     for _, _, is_silent in played:
         if not is_silent:
             has_begun = True

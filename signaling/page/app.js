@@ -176,7 +176,7 @@ function enterCall(mine) {
     overlay(text[detail] ?? "");
     status(detail === "connected" ? `in a call with ${mine.peer}` : detail);
   });
-  mine.addEventListener("remote", ({ detail }) => { $("remote").srcObject = detail; });
+  $("remote").srcObject = mine.remote; // tracks join it as they come
   mine.addEventListener("ended", ({ detail }) => { if (call === mine) leaveCall(mine, detail); });
   mine.addEventListener("muted", ({ detail }) => {
     if (detail.kind === "audio") status(`${mine.peer} ${detail.muted ? "muted" : "unmuted"} the microphone`);

@@ -14,8 +14,9 @@ export function ulid() {
 }
 
 export class Call extends EventTarget {
-  // Events: "state" (detail: state), "ended" (detail: {reason, detail}), "remote" (detail:
-  // MediaStream), "video-request", "muted" (detail: {kind, muted}), "text" (detail: string).
+  // Events: "state" (detail: state), "ended" (detail: {reason, detail}), "video-request",
+  // "video-response" (detail: allowed), "muted" (detail: {kind, muted}), "text" (detail: string).
+  // What the other side sends is in the MediaStream `remote`.
   constructor(link, { id = ulid(), peer, outgoing, video, relayOnly = false }) {
     super();
     Object.assign(this, { link, id, peer, outgoing, video });
@@ -29,7 +30,7 @@ export class Call extends EventTarget {
       iceTransportPolicy: relayOnly ? "relay" : "all",
     });
     this.pc.onicecandidate = ({ candidate }) => this.trickle(candidate);
-    this.pc.ontrack = ({ track }) => this.addRemote(track);
+    this.pc.ontrack = ({ track }) => this.remote.addTrack(track);
     this.pc.ondatachannel = ({ channel }) => this.useChannel(channel);
     this.pc.onconnectionstatechange = () => this.followConnection();
     this.remote = new MediaStream();
@@ -116,7 +117,7 @@ export class Call extends EventTarget {
         return message.answer && this.takeAnswer(message.answer.sdp);
       case "sdp.offer": return this.handleOffer(message);
       case "sdp.answer":
-        return message.neg === this.negotiation && this.takeAnswer(message.sdp);
+        return (message.neg ?? 0) === this.negotiation && this.takeAnswer(message.sdp);
       case "ice.candidates":
         if ((message.gen ?? 0) !== this.generation) return;
         for (const one of message.list ?? []) await this.addCandidate(one);
@@ -232,11 +233,6 @@ export class Call extends EventTarget {
   }
 
   // Bookkeeping
-
-  addRemote(track) {
-    this.remote.addTrack(track);
-    this.tell("remote", this.remote);
-  }
 
   useChannel(channel) {
     if (channel.label !== "ringline") return;

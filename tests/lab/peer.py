@@ -14,8 +14,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import dataclasses
-import json
 import resource
 import time
 import wave
@@ -24,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import av
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -159,9 +158,9 @@ async def main() -> None:
             "path": call.path.kind if call.path else None,
             "cpu_s": time.process_time() - cpu,
             "rss_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
-            "stats": dataclasses.asdict(call.stats()),
+            "stats": call.stats(),
         }
-        (options.out / f"{options.role}.json").write_text(json.dumps(result, default=str))
+        (options.out / f"{options.role}.json").write_bytes(msgspec.json.encode(result))
         np.savez(
             options.out / f"{options.role}.npz",
             ids=[number for number, _ in log.grabbed],

@@ -1,0 +1,248 @@
+"""Gather: find this side's candidates (RFC 8445 §5.1).
+
+::
+
+    local addresses ──> host sockets, at once ──> candidates
+    servers, all of them in parallel ──┬─ Binding from every host socket ──> srflx
+                                       └─ Allocate (TURN) ─────────────────> relay
+
+Nothing waits for a server but the word that gathering is complete.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import logging
+from collections import Counter
+from collections.abc import Callable, Coroutine, Iterable
+from typing import Any, Final
+
+from aioice import Candidate, ice, stun, turn
+from aiortc import rtcicetransport
+
+from ringline.client.io_aiortc.io_sockets import (
+    CHANNEL_REFRESH,
+    MALFORMED,
+    BaseSocket,
+    HostSocket,
+    RelaySocket,
+    SocketOwner,
+    TurnTcp,
+    TurnUdp,
+    make_candidate,
+)
+from ringline.client.io_udp import LinkDriver, UdpSocket
+from ringline.client.transport import Address, IceServer, TransportConfig
+
+__all__ = ["Gatherer", "local_addresses"]
+
+logger = logging.getLogger(__name__)
+
+_QUERY_RETRIES: Final = (0.1, 0.2, 0.4, 0.8, 1.6, 1.9)
+"""Seconds between Binding requests to a STUN server: faster than RFC 8489's 500 ms at first,
+because a reflexive candidate that is late is a call that is late."""
+
+_MAX_ADDRESSES: Final = 8
+"""Local addresses gathered on: each is paired with every remote candidate."""
+
+
+def local_addresses(config: TransportConfig) -> tuple[str, ...]:
+    """Return the addresses to gather on."""
+    if config.addresses is not None:
+        return config.addresses
+    found = ice.get_host_addresses(use_ipv4=True, use_ipv6=True)[:_MAX_ADDRESSES]
+    if config.include_loopback or not found:
+        found.append("127.0.0.1")
+    return tuple(found)
+
+
+class Gatherer:
+    """Finds the candidates of one generation.
+
+    Args:
+        owner: Of the sockets.
+        config: Its transport's.
+        relay_only: No candidate but relayed ones.
+        link: Passes what is sent, or :obj:`None`.
+        dropped: Counts servers that were of no use.
+        on_socket: Told of each socket; its candidate comes with it.
+        on_candidate: Told of each further candidate of a socket.
+        on_complete: Told once, when no more will come.
+
+    Attributes:
+        complete: No more candidates will come.
+
+    """
+
+    def __init__(
+        self,
+        owner: SocketOwner,
+        config: TransportConfig,
+        *,
+        relay_only: bool,
+        link: LinkDriver | None,
+        dropped: Counter[str],
+        on_socket: Callable[[BaseSocket], None],
+        on_candidate: Callable[[Candidate], None],
+        on_complete: Callable[[], None],
+    ) -> None:
+        self._owner: Final = owner
+        self._config: Final = config
+        self._relay_only: Final = relay_only
+        self._link: Final = link
+        self._dropped: Final = dropped
+        self._on_socket: Final = on_socket
+        self._on_candidate: Final = on_candidate
+        self._on_complete: Final = on_complete
+        self._loop: Final = asyncio.get_running_loop()
+        self._hosts: Final[list[HostSocket]] = []
+        self._servers: Final[dict[str, None]] = {}  # URLs asked, in order
+        self._queries: Final[dict[bytes, asyncio.Future[Address]]] = {}
+        self._mapped: Final[set[Address]] = set()
+        self._pending = 0  # attempts not yet ended
+        self._servers_expected = False
+        self.complete = False
+
+    def gather(self, *, servers_expected: bool) -> None:
+        """Bind a socket to each local address; their candidates exist on return."""
+        self._servers_expected = servers_expected
+        if not self._relay_only:
+            for index, address in enumerate(local_addresses(self._config)):
+                try:
+                    # The earlier, the more preferred; distinct as RFC 8445 §5.1.2.1 wants it.
+                    socket = HostSocket(self._owner, address, 65535 - index, link=self._link)
+                except OSError as error:
+                    logger.debug("cannot gather on a local address: %s", error)
+                    self._dropped["cannot bind"] += 1
+                    continue
+                self._hosts.append(socket)
+                self._on_socket(socket)
+        self._loop.call_soon(self._maybe_gathered)
+
+    def ask(self, servers: Iterable[IceServer]) -> None:
+        """Ask all of them at once for candidates."""
+        self._servers_expected = False
+        for server in servers:
+            if server.url in self._servers:
+                continue
+            self._servers[server.url] = None
+            try:
+                parsed = rtcicetransport.parse_stun_turn_uri(server.url)
+            except ValueError:
+                logger.warning("not the URL of a STUN or TURN server: %r", server.url)
+                continue
+            self._attempt(self._ask_server(server, parsed))
+        self._loop.call_soon(self._maybe_gathered)
+
+    def _maybe_gathered(self) -> None:
+        if not (self.complete or self._pending or self._servers_expected):
+            self.complete = True
+            self._on_complete()
+
+    def _attempt(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run a part of gathering, which may fail or take too long without harm."""
+        self._pending += 1
+
+        async def attempt() -> None:
+            try:
+                async with asyncio.timeout(self._config.gather_timeout):
+                    await work
+            except TimeoutError:
+                self._dropped["server silent"] += 1
+            except (stun.TransactionError, OSError, *MALFORMED) as error:
+                logger.debug("STUN or TURN server refused: %s", error)
+                self._dropped["server refused"] += 1
+            finally:
+                self._pending -= 1
+                self._maybe_gathered()
+
+        self._owner.spawn(attempt())
+
+    async def _ask_server(self, server: IceServer, parsed: dict[str, Any]) -> None:
+        scheme, transport = parsed["scheme"], parsed.get("transport", "udp")
+        address = await self._resolve(parsed["host"], parsed["port"])
+        if scheme in ("turn", "turns"):
+            self._attempt(self._allocate(server, parsed, address))
+        if scheme in ("stun", "turn") and transport == "udp" and not self._relay_only:
+            # Every TURN server answers Binding requests too (RFC 8656 §3).
+            for socket in self._hosts:
+                self._attempt(self._ask_reflexive(socket, address))
+
+    async def _resolve(self, host: str, port: int) -> Address:
+        try:
+            return (str(ipaddress.ip_address(host)), port)
+        except ValueError:
+            found = await self._loop.getaddrinfo(host, port)
+        addresses = [entry[4][0] for entry in found]
+        # IPv4 first: a relayed address of its family is what every peer can reach.
+        return (min(map(str, addresses), key=lambda text: ":" in text), port)
+
+    async def _ask_reflexive(self, socket: HostSocket, server: Address) -> None:
+        base = ipaddress.ip_address(socket.local_candidate.host)
+        there = ipaddress.ip_address(server[0])
+        if base.version != there.version or base.is_loopback != there.is_loopback:
+            return
+        request = stun.Message(stun.Method.BINDING, stun.Class.REQUEST)
+        answer: asyncio.Future[Address] = self._loop.create_future()
+        self._queries[request.transaction_id] = answer
+        try:
+            for wait in _QUERY_RETRIES:
+                socket.send(bytes(request), server)
+                await asyncio.wait((answer,), timeout=wait)
+                if answer.done():
+                    break
+            mapped = await answer  # the timeout of the attempt ends the wait
+        finally:
+            del self._queries[request.transaction_id]
+        here = (socket.local_candidate.host, socket.local_candidate.port)
+        if mapped != here and mapped not in self._mapped:
+            self._mapped.add(mapped)
+            self._on_candidate(
+                make_candidate("srflx", mapped, socket.local_preference, related=here)
+            )
+
+    async def _allocate(self, server: IceServer, parsed: dict[str, Any], address: Address) -> None:
+        arguments: dict[str, Any] = {
+            "server": address,
+            "username": server.username,
+            "password": server.credential,
+            "lifetime": turn.DEFAULT_ALLOCATION_LIFETIME,
+            "channel_refresh_time": int(CHANNEL_REFRESH),
+        }
+        secure = parsed["scheme"] == "turns"
+        client: TurnUdp | TurnTcp
+        if parsed["transport"] == "tcp":
+            _, client = await self._loop.create_connection(
+                lambda: TurnTcp(**arguments),
+                *address,
+                ssl=secure or None,
+                server_hostname=parsed["host"] if secure else None,
+            )
+        elif secure or parsed["transport"] != "udp":
+            return  # DTLS to the server (RFC 7350) is not spoken
+        else:
+            client = TurnUdp(**arguments)
+            udp = UdpSocket(client, self._dropped, remote=address, link=self._link)
+            client.connection_made(udp)  # type: ignore[arg-type] # as much of one as it uses
+        try:
+            await client.connect()
+            protocol = "tls" if secure else parsed["transport"]
+            # The earlier in the list of servers, the more preferred.
+            preference = 65535 - list(self._servers).index(server.url)
+            relay = RelaySocket(
+                self._owner, client, protocol, preference, hide_related=self._relay_only
+            )
+        except BaseException:
+            client.transport.close()
+            raise
+        self._on_socket(relay)
+
+    def handle_answer(self, message: stun.Message) -> bool:
+        """Take a STUN response if it is one of a server's."""
+        query = self._queries.get(message.transaction_id)
+        if query is None:
+            return False
+        if not query.done() and message.message_class == stun.Class.RESPONSE:
+            query.set_result(message.attributes["XOR-MAPPED-ADDRESS"])
+        return True

@@ -1,0 +1,421 @@
+"""Talk: one call from the command line, from the first ring to the exit code.
+
+Both commands are here, ``ringline call`` and ``ringline answer``; what they print is
+:mod:`.talk_output`'s, what they judge :mod:`.witness`'s and :mod:`.call_rows`'s.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+import signal
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Final
+
+from ringline.client.call import Call, CallConfig
+from ringline.client.call_rows import RowMaker, path_word
+from ringline.client.call_state import CallState
+from ringline.client.client import Client, ClientConfig, IncomingCall
+from ringline.client.errors import CallEndedError, ServerUnreachableError
+from ringline.client.events import (
+    CallEvent,
+    Ended,
+    Message,
+    PathChanged,
+    RemoteMuted,
+    SendingPaused,
+    StateChanged,
+    VideoRequested,
+)
+from ringline.client.exit_codes import ExitCode, code_of_end_reason
+from ringline.client.io_devices import OpenSources, open_sources
+from ringline.client.source_choice import Origin, SourceChoice
+from ringline.client.talk_output import Output
+from ringline.client.transport import EmulatedLink, LinkFactory, TransportConfig
+from ringline.client.witness import Witness
+from ringline.media.errors import DeviceError
+from ringline.media.io_display import Display, display_problem
+from ringline.media.io_record import Recorder
+from ringline.media.io_speaker import Speaker
+from ringline.media.simulate.link import Link
+from ringline.media.simulate.profile import LinkProfile, NetworkProfile
+from ringline.media.sink import AudioSink, VideoSink
+
+__all__ = ["TalkOptions", "answer_calls", "call_somebody"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TalkOptions:
+    """What the command line says about a call.
+
+    Attributes:
+        server: Its URL.
+        name: Who we are, on a server in development mode.
+        token: Who we are, on any other.
+        audio: What we say.
+        video: What we show.
+        record: File for what we hear and see, or :obj:`None`.
+        seconds: Hang up after so long, or :obj:`None` to leave it to the people.
+        ring_seconds: How long it rings at the other side, or :obj:`None` for the usual time.
+        relay: Go through the TURN relay even where a direct path works.
+        network: A bad network to put between the two, or :obj:`None`.
+        local: Use loopback only: both are on this machine.
+        play: Use a speaker and a window, where there are any.
+
+    """
+
+    server: str
+    name: str
+    token: str | None
+    audio: SourceChoice
+    video: SourceChoice
+    record: Path | None
+    seconds: float | None
+    ring_seconds: float | None
+    relay: bool
+    network: NetworkProfile | None
+    local: bool
+    play: bool
+
+
+async def call_somebody(peer: str, options: TalkOptions, output: Output) -> ExitCode:
+    """Call ``peer``, talk, hang up.
+
+    Raises:
+        RinglineError: If the call does not come about.
+        MediaError: If a file or device is missing.
+
+    """
+    sources = open_sources(options.audio, options.video, name=options.name)
+    _tell_notes(sources, output)
+    sinks = _open_sinks(options, options.record, peer, output)
+    with _interrupts() as interrupted:
+        async with _make_client(options, outgoing=True) as me:
+            output.tell("ready", "", name=me.name, server=options.server)
+            call = me.start_call(
+                peer, audio=sources.audio, video=sources.video, timeout=options.ring_seconds
+            )
+            for sink in sinks:
+                call.add_sink(audio=sink.audio, video=sink.video)
+            output.tell("state", f"calling {peer} ...", state=call.state.value, peer=peer)
+            talk = _Talk(call, options, output)
+            code = await talk.run(interrupted)
+            if not talk.connected and not interrupted.is_set():
+                await call.connected()  # raises what stopped it, in words
+            return code
+
+
+async def answer_calls(options: TalkOptions, output: Output, *, once: bool) -> ExitCode:
+    """Answer every call, one at a time, until interrupted, or after the first one.
+
+    Raises:
+        RinglineError: If the server does not let us in, or goes away for good.
+        MediaError: If a file or device is missing.
+
+    """
+    # Opened only to know now, and not when somebody calls, that something is missing.
+    trial = open_sources(options.audio, options.video, name=options.name)
+    _tell_notes(trial, output)
+    await trial.close()
+    first_over: asyncio.Future[ExitCode] = asyncio.get_running_loop().create_future()
+    answered = 0
+    with _interrupts() as interrupted:
+        async with _make_client(options, outgoing=False) as me:
+
+            @me.on_incoming
+            async def answer(incoming: IncomingCall) -> None:
+                nonlocal answered
+                answered += 1
+                caller = incoming.caller
+                output.tell("state", f"{caller} calls", state=CallState.INCOMING.value, peer=caller)
+                record = _numbered(options.record, answered)
+                code = await _answer_one(incoming, options, output, interrupted, record)
+                if not first_over.done():
+                    first_over.set_result(code)
+
+            output.tell(
+                "ready",
+                f"{me.name} waits for calls on {options.server} (Ctrl-C ends it)",
+                name=me.name,
+                server=options.server,
+            )
+            return await _wait_for_end(me, interrupted, first_over if once else None)
+
+
+async def _wait_for_end(
+    me: Client, interrupted: asyncio.Event, first_over: asyncio.Future[ExitCode] | None
+) -> ExitCode:
+    stop = asyncio.create_task(interrupted.wait())
+    closed = asyncio.create_task(me.wait_closed())
+    waits: list[asyncio.Future[object]] = [stop, closed]  # type: ignore[list-item] # invariant
+    try:
+        if first_over is not None:
+            waits.append(first_over)  # type: ignore[arg-type] # Future is invariant
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        if first_over is not None and first_over.done():
+            return first_over.result()
+        if closed.done() and not interrupted.is_set():
+            raise ServerUnreachableError("the server is gone and did not come back")
+        return ExitCode.OK
+    finally:
+        for task in (stop, closed):
+            task.cancel()
+        await asyncio.gather(stop, closed, return_exceptions=True)
+
+
+async def _answer_one(
+    incoming: IncomingCall,
+    options: TalkOptions,
+    output: Output,
+    interrupted: asyncio.Event,
+    record: Path | None,
+) -> ExitCode:
+    video = options.video if incoming.video else SourceChoice(Origin.NONE)
+    sources = open_sources(options.audio, video, name=options.name)
+    try:
+        call = await incoming.accept(audio=sources.audio, video=sources.video or False)
+    except CallEndedError as error:
+        await sources.close()
+        output.tell("ended", str(error), reason="cancelled", detail="", seconds=0, testimony=None)
+        return ExitCode.OK
+    for sink in _open_sinks(options, record, incoming.caller, output):
+        call.add_sink(audio=sink.audio, video=sink.video)
+    return await _Talk(call, options, output).run(interrupted)
+
+
+class _Talk:
+    """One call while it lasts."""
+
+    def __init__(self, call: Call, options: TalkOptions, output: Output) -> None:
+        self._call: Final = call
+        self._options: Final = options
+        self._output: Final = output
+        self._loop: Final = asyncio.get_running_loop()
+        self._witness: Witness | None = None
+        self._tasks: Final[list[asyncio.Task[None]]] = []
+        self._connected_at: float | None = None
+
+    @property
+    def connected(self) -> bool:
+        """Whether media ever flowed."""
+        return self._connected_at is not None
+
+    async def run(self, interrupted: asyncio.Event) -> ExitCode:
+        """Follow the call to its end; return how that counts."""
+        call = self._call
+        self._tasks.append(asyncio.create_task(self._hang_up_when(interrupted)))
+        self._tasks.append(asyncio.create_task(self._tell_messages()))
+        reason = ""
+        try:
+            async for event in call.events:
+                self._handle_event(event)
+                if isinstance(event, Ended):
+                    reason = event.reason
+        finally:
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+        await call.closed()
+        if interrupted.is_set() and not self.connected:
+            return ExitCode.INTERRUPTED
+        return code_of_end_reason(reason)
+
+    def _handle_event(self, event: CallEvent) -> None:
+        tell, peer = self._output.tell, self._call.peer
+        match event:
+            case StateChanged(CallState.ENDED):
+                return  # the Ended that follows says more
+            case StateChanged(state):
+                tell(
+                    "state",
+                    _STATE_TEXTS.get(state, "").format(peer=peer),
+                    state=state.value,
+                    peer=peer,
+                )
+                self._handle_state(state)
+            case PathChanged(kind):
+                word = path_word(kind)
+                text = "through the relay" if word == "relay" else f"straight ({kind})"
+                tell("path", f"media goes {text}", path=word, kind=kind)
+            case RemoteMuted(kind, muted):
+                what = "sound" if kind == "audio" else "picture"
+                verb = "stopped" if muted else "sends again"
+                tell("muted", f"{peer} {verb} {what}", kind=kind, muted=muted)
+            case SendingPaused(kind, paused, reason):
+                tell("paused", reason, kind=kind, paused=paused, reason=reason)
+            case VideoRequested():
+                self._answer_video()
+            case Message(data):
+                self._tell_message(data)
+            case Ended(reason, detail):
+                self._handle_ended(reason, detail)
+
+    def _handle_state(self, state: CallState) -> None:
+        now = self._loop.time()
+        if state is CallState.CONNECTING:
+            self._witness = Witness(now)
+            self._call.add_sink(audio=self._witness, video=self._witness)
+            self._tasks.append(asyncio.create_task(self._show_rows(self._witness, now)))
+        elif state is CallState.CONNECTED and self._connected_at is None:
+            self._connected_at = now
+            if self._options.seconds is not None:
+                seconds = self._options.seconds
+                self._tasks.append(asyncio.create_task(self._hang_up_after(seconds)))
+
+    def _handle_ended(self, reason: str, detail: str) -> None:
+        now = self._loop.time()
+        seconds, testimony = 0.0, None
+        words = reason.replace("_", " ") + (f": {detail}" if detail else "")
+        text = ""  # a call that never came about is told as an error
+        if self._witness is not None and self._connected_at is not None:
+            seconds = now - self._connected_at
+            testimony = asdict(self._witness.testify(now))
+            text = f"the call with {self._call.peer} ended after {seconds:.0f} s ({words})"
+        self._output.tell(
+            "ended", text, reason=reason, detail=detail, seconds=seconds, testimony=testimony
+        )
+
+    def _answer_video(self) -> None:
+        """Allow video if our user chose to show any: that is the consent of a command line."""
+        if self._options.video.origin is Origin.NONE:
+            self._call.answer_video(allow=False)
+            return
+        none = SourceChoice(Origin.NONE)
+        sources = open_sources(none, self._options.video, name=self._options.name)
+        self._call.answer_video(allow=True, source=sources.video)
+        self._output.tell("note", f"{self._call.peer} asked for video", text="video begins")
+
+    def _tell_message(self, data: str | bytes) -> None:
+        text = data if isinstance(data, str) else f"{len(data)} bytes"
+        self._output.tell("message", f"{self._call.peer}: {text}", text=text)
+
+    async def _tell_messages(self) -> None:
+        async for data in self._call.messages:
+            self._tell_message(data)
+
+    async def _show_rows(self, witness: Witness, started_at: float) -> None:
+        rows, due = RowMaker(started_at), started_at
+        while True:
+            due += 1.0
+            await asyncio.sleep(max(0.0, due - self._loop.time()))
+            row = rows.make_row(self._call.stats(), witness.take_latency(), self._loop.time())
+            self._output.show_row(row)
+
+    async def _hang_up_after(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+        self._hang_up()
+
+    async def _hang_up_when(self, interrupted: asyncio.Event) -> None:
+        await interrupted.wait()
+        self._hang_up()
+
+    def _hang_up(self) -> None:
+        # Not in a task that the end of the call cancels.
+        self._hanging_up = asyncio.create_task(self._call.hang_up())
+
+
+_STATE_TEXTS: Final = {
+    CallState.RINGING: "it rings at {peer}'s ...",
+    CallState.CONNECTING: "accepted; looking for a path to {peer} ...",
+    CallState.CONNECTED: "connected with {peer}",
+    CallState.RECONNECTING: "the path to {peer} is lost; looking for another ...",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Sinks:
+    """Where what is heard and seen goes."""
+
+    audio: AudioSink | None = None
+    video: VideoSink | None = None
+
+
+def _open_sinks(
+    options: TalkOptions, record: Path | None, peer: str, output: Output
+) -> list[_Sinks]:
+    """Open the recording, and a speaker and a window where wished for and there.
+
+    Raises:
+        RecordingError: If the recording cannot be written.
+
+    """
+    sinks = []
+    if record is not None:
+        recorder = Recorder(record, video=options.video.origin is not Origin.NONE)
+        sinks.append(_Sinks(recorder, recorder))
+    if options.play:
+        try:
+            sinks.append(_Sinks(audio=Speaker()))
+        except DeviceError as error:
+            output.tell("note", f"{error}; what is said is not heard here", text=str(error))
+        problem = display_problem()
+        if problem is None:
+            sinks.append(_Sinks(video=Display(f"Ringline: {peer}")))
+        else:
+            output.tell("note", problem, text=problem)
+    return sinks
+
+
+def _make_client(options: TalkOptions, *, outgoing: bool) -> Client:
+    link: LinkFactory | None = None
+    if options.network is not None:
+        link = _link_factory(options.network.up if outgoing else options.network.down)
+    transport = TransportConfig(addresses=("127.0.0.1",) if options.local else None, link=link)
+    return Client(
+        options.server,
+        name=None if options.token else options.name,
+        token=options.token,
+        relay_only=options.relay,
+        config=ClientConfig(max_calls=1, call=CallConfig(transport=transport)),
+    )
+
+
+def _link_factory(profile: LinkProfile) -> LinkFactory:
+    def make(now: float) -> EmulatedLink:
+        # A fixed seed: the same network on each run, as far as the timing of packets allows.
+        return Link(profile, rng=random.Random(1), started_at=now)  # noqa: S311 - no secret
+
+    return make
+
+
+def _numbered(path: Path | None, number: int) -> Path | None:
+    """Return the file for the recording of the nth call: ``out.mkv``, ``out-2.mkv``, ..."""
+    if path is None or number == 1:
+        return path
+    return path.with_stem(f"{path.stem}-{number}")
+
+
+def _tell_notes(sources: OpenSources, output: Output) -> None:
+    for note in sources.notes:
+        output.tell("note", note, text=note)
+
+
+@contextlib.contextmanager
+def _interrupts() -> Iterator[asyncio.Event]:
+    """Set an event on Ctrl-C or SIGTERM, so that a call is hung up and a recording finished.
+
+    A second Ctrl-C has its usual meaning.
+    """
+    loop, event = asyncio.get_running_loop(), asyncio.Event()
+
+    def interrupt() -> None:
+        event.set()
+        remove()
+
+    def remove() -> None:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.remove_signal_handler(number)
+
+    try:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, interrupt)
+    except NotImplementedError:  # Windows: Ctrl-C ends the program at once
+        yield event
+        return
+    try:
+        yield event
+    finally:
+        remove()

@@ -1,0 +1,157 @@
+"""coturn's load client through our TURN server: every UDP mode, and not one packet lost.
+
+The client exits 0 even when it loses packets, so its words are what is judged.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import re
+import shutil
+import socket
+from collections.abc import AsyncIterator, Iterator
+from typing import cast
+
+import pytest
+
+from ringline.turn import TurnConfig, TurnUdpServer
+
+CLIENT = shutil.which("turnutils_uclient")
+pytestmark = pytest.mark.skipif(CLIENT is None, reason="turnutils_uclient (coturn) not installed")
+
+TO_PEER = {
+    "channels": "-c",
+    "indications": "-s",
+    "channels, padded": "-c -D",
+    "pair by EVEN-PORT and RESERVATION-TOKEN": "",
+    "DONT-FRAGMENT and extra requests": "-c -g -G",
+    "random disconnects": "-c -B -m 4",
+    "IPv4 by name of the family": "-c -X",
+    "IPv6 asked for where there is none": "-c -x",
+    "mobility asked for where there is none": "-c -M",
+}
+TO_CLIENT = {"client to client, channels": "-y -c", "client to client, indications": "-y -s"}
+
+
+class Echo(asyncio.DatagramProtocol):
+    """A peer that sends back what it gets."""
+
+    transport: asyncio.DatagramTransport
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast("asyncio.DatagramTransport", transport)
+
+    def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
+        self.transport.sendto(data, addr)
+
+
+@contextlib.contextmanager
+def two_ports() -> Iterator[tuple[socket.socket, socket.socket]]:
+    """Bind an even port and the next one."""
+    with contextlib.ExitStack() as stack:
+        for port in range(34_800, 40_000, 2):
+            pair = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(2)]
+            for each in pair:
+                stack.enter_context(each)
+                each.setblocking(False)
+            with contextlib.suppress(OSError):
+                pair[0].bind(("127.0.0.1", port))
+                pair[1].bind(("127.0.0.1", port + 1))
+                yield pair[0], pair[1]
+                return
+        pytest.fail("no two neighbouring ports are free")
+
+
+@contextlib.asynccontextmanager
+async def echo_peers() -> AsyncIterator[int]:
+    """Run peers on two neighbouring ports, as RTP and RTCP have; yield the first."""
+    loop = asyncio.get_running_loop()
+    with two_ports() as pair:
+        peers = [await loop.create_datagram_endpoint(Echo, sock=each) for each in pair]
+        try:
+            yield pair[0].getsockname()[1]
+        finally:
+            for transport, _ in peers:
+                transport.close()
+            await asyncio.sleep(0)
+
+
+async def run(server: TurnUdpServer, options: str, password: str = "s3cret") -> tuple[int, str]:  # noqa: S107 - a test
+    """Return exit code and words of the client."""
+    assert CLIENT is not None
+    arguments = f"-p {server.port} -L 127.0.0.1 -u alice -n 20 -m 2 {options}".split()
+    process = await asyncio.create_subprocess_exec(
+        CLIENT,
+        *arguments,
+        *(() if "-W" in arguments else ("-w", password)),
+        "127.0.0.1",
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    try:
+        async with asyncio.timeout(60):
+            output, _ = await process.communicate()
+    except TimeoutError:
+        process.kill()
+        await process.wait()
+        raise
+    return process.returncode or 0, output.decode(errors="replace")
+
+
+def verdict(code: int, output: str) -> str:
+    """Return what is wrong, or nothing."""
+    if code != 0 or "ERROR" in output:
+        return f"exit code {code}: {output[-2000:]}"
+    totals = [
+        int(n) for n in re.findall(r"tot_send_msgs=(\d+), tot_recv_msgs=\d+$", output, re.MULTILINE)
+    ]
+    lost = re.findall(r"Total lost packets (\d+)", output)
+    if not totals or totals[-1] < 40:
+        return f"hardly anything was sent: {output[-2000:]}"
+    return "" if lost == ["0"] else f"lost {lost}: {output[-2000:]}"
+
+
+def config(**settings: object) -> TurnConfig:
+    defaults: dict[str, object] = {
+        "host": "127.0.0.1",
+        "port": 0,
+        "users": {"alice": "s3cret"},
+        "secrets": ("rotated", "fleet"),
+        "max_allocations_per_user": 200,
+        "unauthenticated_reply_burst": 1000,
+    }
+    return TurnConfig(**(defaults | settings))  # type: ignore[arg-type] # checked by itself
+
+
+async def test_every_mode_to_a_peer_loses_nothing() -> None:
+    modes = TO_PEER | {"time-limited credentials": "-c -W fleet"}
+    async with TurnUdpServer(config(allow_peers=("127.0.0.0/8",))) as server, echo_peers() as port:
+        results = await asyncio.gather(
+            *(run(server, f"-e 127.0.0.1 -r {port} {options}") for options in modes.values())
+        )
+    wrong = {mode: verdict(*result) for mode, result in zip(modes, results, strict=True)}
+    assert {mode: what for mode, what in wrong.items() if what} == {}
+
+
+async def test_client_to_client_needs_no_open_range() -> None:
+    async with TurnUdpServer(config()) as server:
+        results = await asyncio.gather(*(run(server, options) for options in TO_CLIENT.values()))
+        metrics = server.metrics
+    wrong = {mode: verdict(*result) for mode, result in zip(TO_CLIENT, results, strict=True)}
+    assert {mode: what for mode, what in wrong.items() if what} == {}
+    assert metrics.relayed_inside == metrics.client_to_peer_datagrams > 0
+
+
+async def test_a_wrong_password_allocates_nothing() -> None:
+    async with TurnUdpServer(config()) as server:
+        code, output = await run(server, "-c -y", password="wrong")
+        assert code != 0
+        assert "Cannot complete Allocation" in output
+        assert server.metrics.allocations_created == 0
+
+
+async def test_it_serves_on_after_a_client_that_breaks_the_rules() -> None:
+    async with TurnUdpServer(config(allow_peers=("127.0.0.0/8",))) as server, echo_peers() as port:
+        await run(server, f"-e 127.0.0.1 -r {port} -c -N")  # channel numbers out of the range
+        assert verdict(*await run(server, f"-e 127.0.0.1 -r {port} -c")) == ""

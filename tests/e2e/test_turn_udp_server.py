@@ -1,0 +1,239 @@
+"""The TURN server on real sockets of the loopback interface."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+from collections.abc import Awaitable, Callable
+from typing import Self
+
+import pytest
+
+from ringline.turn import DropReason, ListenError, Message, TurnConfig, TurnUdpServer
+from ringline.turn.attributes import (
+    CHANNEL_NUMBER,
+    DATA,
+    DONT_FRAGMENT,
+    EVEN_PORT,
+    LIFETIME,
+    NONCE,
+    REALM,
+    REQUESTED_TRANSPORT,
+    RESERVATION_TOKEN,
+    USERNAME,
+    XOR_MAPPED_ADDRESS,
+    XOR_PEER_ADDRESS,
+    XOR_RELAYED_ADDRESS,
+)
+from ringline.turn.stun import MessageClass, Method, long_term_key
+
+KEY = long_term_key("ann", "ringline", "pa")
+
+
+def config(**settings: object) -> TurnConfig:
+    defaults: dict[str, object] = {"host": "127.0.0.1", "port": 0, "users": {"ann": "pa"}}
+    return TurnConfig(**(defaults | settings))  # type: ignore[arg-type] # checked by itself
+
+
+class Wire:
+    """A UDP socket with time limits."""
+
+    def __init__(self) -> None:
+        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.socket.bind(("127.0.0.1", 0))
+        self.socket.setblocking(False)
+        self.address: tuple[str, int] = self.socket.getsockname()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.socket.close()
+
+    async def receive(self) -> tuple[bytes, tuple[str, int]]:
+        loop = asyncio.get_running_loop()
+        async with asyncio.timeout(5):
+            return await loop.sock_recvfrom(self.socket, 65_536)
+
+    async def ask(self, server: TurnUdpServer, message: Message, nonce: str = "") -> Message:
+        if nonce:
+            message.add(USERNAME, "ann").add(REALM, "ringline").add(NONCE, nonce)
+        data = message.serialize(integrity_key=KEY if nonce else None)
+        self.socket.sendto(data, ("127.0.0.1", server.port))
+        return Message.parse((await self.receive())[0])
+
+    async def allocate(self, server: TurnUdpServer, **extra: bytes | bool) -> tuple[Message, str]:
+        nonce = (await self.ask(server, request(Method.ALLOCATE))).get(NONCE) or ""
+        message = request(Method.ALLOCATE).add(REQUESTED_TRANSPORT, 17)
+        if "even" in extra:
+            message.add(EVEN_PORT, bool(extra["even"]))
+        if "token" in extra:
+            message.add(RESERVATION_TOKEN, bytes(extra["token"]))
+        return await self.ask(server, message, nonce), nonce
+
+
+def request(method: Method) -> Message:
+    return Message(method, MessageClass.REQUEST, bytes([method]) * 12)
+
+
+def relayed_address(answer: Message) -> tuple[str, int]:
+    address = answer.get(XOR_RELAYED_ADDRESS)
+    assert address is not None
+    return address
+
+
+async def eventually(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(5):
+        while not condition():  # noqa: ASYNC110 - counters raise no event
+            await asyncio.sleep(0.005)
+
+
+@pytest.mark.parametrize("start", [TurnUdpServer.start, None])
+async def test_it_starts_and_closes_in_both_ways(
+    start: Callable[[TurnConfig], Awaitable[TurnUdpServer]] | None,
+) -> None:
+    if start is None:
+        async with TurnUdpServer(config()) as server:
+            port = server.port
+    else:
+        server = await start(config())
+        port = server.port
+        await server.close()
+    assert port > 0
+    await server.close()  # harmless
+    again = await TurnUdpServer.start(config(port=port))  # the port is free
+    await again.close()
+
+
+async def test_a_port_in_use_is_one_clear_line() -> None:
+    async with TurnUdpServer(config()) as server:
+        with pytest.raises(ListenError) as caught:
+            await TurnUdpServer.start(config(port=server.port))
+    assert str(caught.value) == (
+        f"TURN: cannot listen on 127.0.0.1:{server.port}/udp: Address already in use"
+    )
+
+
+async def test_metrics_belong_to_an_open_server() -> None:
+    server = TurnUdpServer(config())
+    with pytest.raises(RuntimeError, match="not open"):
+        _ = server.metrics
+    async with server:
+        assert server.metrics.allocations == 0
+        with pytest.raises(RuntimeError, match="opened once"):
+            await server.open()
+
+
+async def test_binding_tells_the_reflexive_address() -> None:
+    async with TurnUdpServer(config()) as server:
+        with Wire() as wire:
+            answer = await wire.ask(server, request(Method.BINDING))
+            assert answer.get(XOR_MAPPED_ADDRESS) == wire.address
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0"])  # noqa: S104 - loopback clients only
+async def test_data_goes_to_a_peer_and_back(host: str) -> None:
+    async with TurnUdpServer(config(host=host, allow_peers=("127.0.0.0/8",))) as server:
+        with Wire() as client, Wire() as peer:
+            answer, nonce = await client.allocate(server)
+            relayed = relayed_address(answer)
+            assert relayed[0] == "127.0.0.1"  # the address that faces the client
+            bind = request(Method.CHANNEL_BIND).add(CHANNEL_NUMBER, 0x4000)
+            bound = await client.ask(server, bind.add(XOR_PEER_ADDRESS, peer.address), nonce)
+            assert bound.message_class is MessageClass.SUCCESS
+            client.socket.sendto(b"\x40\x00\x00\x04ping", ("127.0.0.1", server.port))
+            assert await peer.receive() == (b"ping", relayed)
+            peer.socket.sendto(b"pong", relayed)
+            assert (await client.receive())[0] == b"\x40\x00\x00\x04pong"
+            indication = Message(Method.SEND, MessageClass.INDICATION, bytes(12))
+            indication.add(XOR_PEER_ADDRESS, peer.address).add(DATA, b"x").add(DONT_FRAGMENT, True)
+            client.socket.sendto(indication.serialize(), ("127.0.0.1", server.port))
+            assert await peer.receive() == (b"x", relayed)
+
+
+async def test_a_pair_of_ports_is_open_before_the_answer() -> None:
+    async with TurnUdpServer(config()) as server:
+        with Wire() as rtp, Wire() as rtcp:
+            first, _ = await rtp.allocate(server, even=True)
+            token = first.get(RESERVATION_TOKEN)
+            assert token is not None
+            second, _ = await rtcp.allocate(server, token=token)
+            assert relayed_address(second)[1] == relayed_address(first)[1] + 1
+            for answer in (first, second):
+                assert port_is_taken(relayed_address(answer)[1])
+
+
+async def test_a_taken_relay_port_is_passed_over() -> None:
+    with Wire() as squatter:
+        taken = squatter.address[1]
+        first = taken if taken < 65_535 else taken - 1
+        settings = config(first_relay_port=first, last_relay_port=first + 1)
+        async with TurnUdpServer(settings) as server:
+            with Wire() as client:
+                answer, _ = await client.allocate(server)
+                # One of two is free, and each attempt takes another than the last.
+                assert relayed_address(answer)[1] in {first, first + 1} - {taken}
+
+
+async def test_the_relay_closes_with_its_allocation() -> None:
+    async with TurnUdpServer(config()) as server:
+        with Wire() as client:
+            answer, nonce = await client.allocate(server)
+            port = relayed_address(answer)[1]
+            assert port_is_taken(port)
+            await client.ask(server, request(Method.REFRESH).add(LIFETIME, 0), nonce)
+            assert not port_is_taken(port)
+            assert server.metrics.allocations == 0
+
+
+async def test_the_timer_ends_an_allocation() -> None:
+    settings = config(default_lifetime=0.2, max_lifetime=0.2)
+    async with TurnUdpServer(settings) as server:
+        with Wire() as client:
+            answer, _ = await client.allocate(server)
+            assert server.metrics.allocations == 1
+            await eventually(lambda: server.metrics.allocations == 0)
+            assert not port_is_taken(relayed_address(answer)[1])
+
+
+async def test_closing_closes_the_relays() -> None:
+    server = await TurnUdpServer.start(config())
+    with Wire() as client:
+        answer, _ = await client.allocate(server)
+        await server.close()
+        assert not port_is_taken(relayed_address(answer)[1])
+
+
+async def test_what_the_network_does_not_take_is_counted() -> None:
+    async with TurnUdpServer(config(allow_peers=("240.0.0.0/4",))) as server:
+        with Wire() as client:
+            _, nonce = await client.allocate(server)
+            peer = ("255.255.255.255", 9)  # broadcast, which the socket may not send to
+            permission = request(Method.CREATE_PERMISSION).add(XOR_PEER_ADDRESS, peer)
+            await client.ask(server, permission, nonce)
+            indication = Message(Method.SEND, MessageClass.INDICATION, bytes(12))
+            indication.add(XOR_PEER_ADDRESS, peer).add(DATA, b"x")
+            client.socket.sendto(indication.serialize(), ("127.0.0.1", server.port))
+            await eventually(lambda: server.metrics.dropped[DropReason.SOCKET] == 1)
+            refreshed = await client.ask(server, request(Method.REFRESH), nonce)
+            assert refreshed.message_class is MessageClass.SUCCESS
+
+
+async def test_rubbish_ends_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    async with TurnUdpServer(config()) as server:
+        with Wire() as wire, caplog.at_level(logging.DEBUG):
+            for data in (b"", b"\x00", b"\x40\x00", b"\xff" * 1500, bytes(20), b"\x00" * 65_507):
+                wire.socket.sendto(data, ("127.0.0.1", server.port))
+            answer = await wire.ask(server, request(Method.BINDING))
+            assert answer.message_class is MessageClass.SUCCESS
+        assert server.metrics.dropped[DropReason.MALFORMED] == 6
+
+
+def port_is_taken(port: int) -> bool:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return True
+        return False

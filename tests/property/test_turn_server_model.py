@@ -1,0 +1,310 @@
+"""The server against a small model: whatever clients do, exactly the right datagrams leave.
+
+The model knows allocations, permissions and channels with their ends, and nothing of messages,
+nonces or ports.
+"""
+
+from __future__ import annotations
+
+import itertools
+import random
+from dataclasses import dataclass, field
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from ringline.turn import (
+    ClientSocket,
+    CloseRelay,
+    Command,
+    OpenRelay,
+    SendToClient,
+    SendToPeer,
+    TurnConfig,
+    TurnServer,
+)
+from ringline.turn.attributes import (
+    CHANNEL_NUMBER,
+    DATA,
+    ERROR_CODE,
+    LIFETIME,
+    NONCE,
+    REALM,
+    REQUESTED_TRANSPORT,
+    USERNAME,
+    XOR_PEER_ADDRESS,
+    XOR_RELAYED_ADDRESS,
+    Attribute,
+)
+from ringline.turn.channel_data import serialize_channel_data
+from ringline.turn.stun import Message, MessageClass, Method, long_term_key
+
+OURS = "203.0.113.1"
+PUBLIC = [("8.8.8.8", 1), ("8.8.8.8", 2), ("1.1.1.1", 1)]
+DENIED = ("10.0.0.1", 1)
+LIMIT = 2  # permissions and channels of one allocation
+
+CLIENTS = st.integers(0, 2)
+PEERS = st.integers(0, 6)  # three public ones, a denied one, then the relays of the clients
+NUMBERS = st.integers(0x4000, 0x4002)
+
+
+@dataclass
+class Model:
+    """An allocation as the RFC describes it."""
+
+    port: int
+    ends: float
+    permissions: dict[str, float] = field(default_factory=dict)
+    channels: dict[int, tuple[tuple[str, int], float]] = field(default_factory=dict)
+
+    def permits(self, host: str, now: float) -> bool:
+        return self.permissions.get(host, 0.0) > now
+
+    def peer_of(self, number: int, now: float) -> tuple[str, int] | None:
+        peer, ends = self.channels.get(number, (("", 0), 0.0))
+        return peer if ends > now else None
+
+    def number_of(self, peer: tuple[str, int], now: float) -> int | None:
+        return next((n for n in self.channels if self.peer_of(n, now) == peer), None)
+
+    def prune(self, now: float) -> None:
+        self.permissions = {h: e for h, e in self.permissions.items() if e > now}
+        self.channels = {n: b for n, b in self.channels.items() if b[1] > now}
+
+
+class ServerAgainstModel(RuleBasedStateMachine):
+    """Three clients do what clients do, in any order."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        config = TurnConfig(
+            host=OURS,
+            users={"u": "p"},
+            max_permissions=LIMIT,
+            max_channels=LIMIT,
+            nonce_lifetime=1e9,
+            unauthenticated_reply_burst=10_000,
+        )
+        self.now = 0.0
+        self.server = TurnServer(
+            config,
+            wall_clock=lambda: 0.0,
+            rng=random.Random(1),  # noqa: S311 - repeatable
+        )
+        self.ids = itertools.count()
+        self.key = long_term_key("u", config.realm, "p")
+        self.sockets = [ClientSocket(f"198.51.100.{n}", 1000) for n in range(3)]
+        self.models: list[Model | None] = [None, None, None]
+        self.last_ports = [1, 2, 3]  # nobody's until there is an allocation
+        self.nonces = []
+        for socket in self.sockets:
+            (answer,) = self.send(socket, self.message(Method.REFRESH).serialize())
+            assert isinstance(answer, SendToClient)
+            self.nonces.append(Message.parse(answer.data).get(NONCE) or "")
+
+    def message(self, method: Method, *values: tuple[Attribute[int], int]) -> Message:
+        message = Message(method, MessageClass.REQUEST, next(self.ids).to_bytes(12, "big"))
+        for attribute, value in values:
+            message.add(attribute, value)
+        return message
+
+    def send(self, socket: ClientSocket, data: bytes) -> list[Command]:
+        self.server.handle_client_datagram(data, socket, self.now)
+        return self.drain()
+
+    def drain(self) -> list[Command]:
+        commands: list[Command] = []
+        while (command := self.server.poll_command()) is not None:
+            if isinstance(command, OpenRelay):
+                self.server.handle_relay_opened(command.relay_port, OURS, self.now)
+            else:
+                commands.append(command)
+        return commands
+
+    def ask(self, client: int, message: Message) -> tuple[int, Message, list[Command]]:
+        """Return code (0 is success), answer, and what came besides."""
+        message.add(USERNAME, "u").add(REALM, "ringline").add(NONCE, self.nonces[client])
+        first, *rest = self.send(self.sockets[client], message.serialize(integrity_key=self.key))
+        assert isinstance(first, SendToClient)
+        assert first.client == self.sockets[client]
+        answer = Message.parse(first.data)
+        assert answer.verify_integrity(self.key)
+        error = answer.get(ERROR_CODE)
+        return (0 if error is None else error[0]), answer, rest
+
+    def peer(self, index: int) -> tuple[str, int]:
+        if index < 3:
+            return PUBLIC[index]
+        return DENIED if index == 3 else (OURS, self.last_ports[index - 4])
+
+    @rule(client=CLIENTS)
+    def allocate(self, client: int) -> None:
+        code, answer, rest = self.ask(
+            client, self.message(Method.ALLOCATE, (REQUESTED_TRANSPORT, 17))
+        )
+        assert rest == []
+        if self.models[client] is not None:
+            assert code == 437
+            return
+        assert code == 0
+        relayed = answer.get(XOR_RELAYED_ADDRESS)
+        assert relayed is not None
+        assert relayed[0] == OURS
+        assert relayed[1] not in [m.port for m in self.models if m]
+        self.models[client] = Model(relayed[1], self.now + 600)
+        self.last_ports[client] = relayed[1]
+
+    @rule(client=CLIENTS, lifetime=st.sampled_from([0, 600, 900, 3600]))
+    def refresh(self, client: int, lifetime: int) -> None:
+        model = self.models[client]
+        code, answer, rest = self.ask(client, self.message(Method.REFRESH, (LIFETIME, lifetime)))
+        if model is None:
+            assert (code, rest) == (437, [])
+            return
+        assert (code, answer.get(LIFETIME)) == (0, lifetime)
+        model.ends = self.now + lifetime
+        assert rest == ([] if lifetime else [CloseRelay(model.port)])
+        if not lifetime:
+            self.models[client] = None
+
+    @rule(client=CLIENTS, peer=PEERS)
+    def permit(self, client: int, peer: int) -> None:
+        model, address = self.models[client], self.peer(peer)
+        message = self.message(Method.CREATE_PERMISSION).add(XOR_PEER_ADDRESS, address)
+        code, _, rest = self.ask(client, message)
+        assert rest == []
+        if model is None:
+            assert code == 437
+        elif address == DENIED:
+            assert code == 403
+        elif not self.fits(model, address[0]):
+            assert code == 508
+        else:
+            assert code == 0
+            self.extend(model, address[0], 300)
+
+    @rule(client=CLIENTS, peer=PEERS, number=NUMBERS)
+    def bind(self, client: int, peer: int, number: int) -> None:
+        model, address = self.models[client], self.peer(peer)
+        message = self.message(Method.CHANNEL_BIND, (CHANNEL_NUMBER, number))
+        code, _, rest = self.ask(client, message.add(XOR_PEER_ADDRESS, address))
+        assert rest == []
+        if model is None:
+            assert code == 437
+            return
+        model.prune(self.now)
+        bound, has = model.peer_of(number, self.now), model.number_of(address, self.now)
+        if bound not in (None, address) or has not in (None, number):
+            assert code == 400
+        elif address == DENIED or (address[0] == OURS and not self.is_live(address[1])):
+            assert code == 403
+        elif not self.fits(model, address[0]) or (bound is None and len(model.channels) == LIMIT):
+            assert code == 508
+        else:
+            assert code == 0
+            model.channels[number] = (address, self.now + 600)
+            self.extend(model, address[0], 600)
+
+    def is_live(self, port: int) -> bool:
+        return any(m is not None and m.port == port for m in self.models)
+
+    def fits(self, model: Model, host: str) -> bool:
+        model.prune(self.now)
+        return host in model.permissions or len(model.permissions) < LIMIT
+
+    def extend(self, model: Model, host: str, lifetime: float) -> None:
+        model.permissions[host] = max(model.permissions.get(host, 0.0), self.now + lifetime)
+
+    @rule(client=CLIENTS, number=NUMBERS, data=st.binary(max_size=9))
+    def channel_data(self, client: int, number: int, data: bytes) -> None:
+        commands = self.send(self.sockets[client], serialize_channel_data(number, data))
+        model = self.models[client]
+        peer = None if model is None else model.peer_of(number, self.now)
+        self.expect_sent(model, peer, data, commands)
+
+    @rule(client=CLIENTS, peer=PEERS, data=st.binary(max_size=9))
+    def indicate(self, client: int, peer: int, data: bytes) -> None:
+        address = self.peer(peer)
+        message = Message(Method.SEND, MessageClass.INDICATION, bytes(12))
+        message.add(XOR_PEER_ADDRESS, address).add(DATA, data)
+        commands = self.send(self.sockets[client], message.serialize())
+        model = self.models[client]
+        allowed = model is not None and model.permits(address[0], self.now)
+        self.expect_sent(model, address if allowed else None, data, commands)
+
+    def expect_sent(
+        self,
+        model: Model | None,
+        peer: tuple[str, int] | None,
+        data: bytes,
+        commands: list[Command],
+    ) -> None:
+        if model is None or peer is None:
+            assert commands == []
+        elif peer[0] != OURS:
+            assert commands == [SendToPeer(model.port, peer, data)]
+        else:
+            self.expect_delivered(peer[1], (OURS, model.port), data, commands)
+
+    @rule(client=CLIENTS, peer=PEERS, data=st.binary(max_size=9))
+    def peer_data(self, client: int, peer: int, data: bytes) -> None:
+        address, port = self.peer(peer), self.last_ports[client]
+        self.server.handle_peer_datagram(port, data, address, self.now)
+        commands = self.drain()
+        if address[0] == OURS:
+            assert commands == []  # our own relays do not come by the socket
+        else:
+            self.expect_delivered(port, address, data, commands)
+
+    def expect_delivered(
+        self, port: int, source: tuple[str, int], data: bytes, commands: list[Command]
+    ) -> None:
+        live = zip(self.sockets, self.models, strict=True)
+        found = [(socket, model) for socket, model in live if model and model.port == port]
+        if not found:
+            assert commands == []
+            return
+        ((socket, model),) = found
+        number = model.number_of(source, self.now)
+        if number is not None:
+            assert commands == [SendToClient(socket, serialize_channel_data(number, data))]
+        elif model.permits(source[0], self.now):
+            (command,) = commands
+            assert isinstance(command, SendToClient)
+            assert command.client == socket
+            indication = Message.parse(command.data)
+            assert indication.method == Method.DATA
+            assert indication.get(XOR_PEER_ADDRESS) == source
+            assert indication.get(DATA) == data
+        else:
+            assert commands == []
+
+    @rule(seconds=st.sampled_from([1.0, 100.0, 299.0, 301.0, 599.0]))
+    def wait(self, seconds: float) -> None:
+        self.now += seconds
+        self.server.handle_timeout(self.now)
+        ended = [m for m in self.models if m is not None and m.ends <= self.now]
+        self.models = [m if m is None or m.ends > self.now else None for m in self.models]
+        assert {c.relay_port for c in self.drain() if isinstance(c, CloseRelay)} == {
+            m.port for m in ended
+        }
+
+    @precondition(lambda self: any(self.models))
+    @invariant()
+    def there_is_a_timeout_while_something_lives(self) -> None:
+        due = self.server.poll_timeout()
+        assert due is not None
+        assert due <= min(m.ends for m in self.models if m)
+
+    @invariant()
+    def the_count_is_right(self) -> None:
+        live = sum(m is not None for m in self.models)
+        assert self.server.metrics.allocations == live
+        assert len(self.server._allocator._ports) == live
+        assert self.server._allocator._quota.held == live
+
+
+TestServerAgainstModel = ServerAgainstModel.TestCase
+TestServerAgainstModel.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)

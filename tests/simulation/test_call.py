@@ -1,0 +1,88 @@
+"""What happens to a call besides the network."""
+
+from __future__ import annotations
+
+from ringline.media.frames import Kind
+from ringline.media.simulate import CallConfig, SimulatedCall, find_network
+
+
+def simulate(network: str, *, seed: int = 1, until: float = 0.0) -> SimulatedCall:
+    call = SimulatedCall(find_network(network), seed=seed)
+    call.run(until=until)
+    return call
+
+
+def set_muted(call: SimulatedCall, kind: Kind, *, muted: bool) -> None:
+    call.session(call.a).set_muted(kind, muted, call.simulation.now)
+    call.a.drain()
+
+
+def set_connected(call: SimulatedCall, *, connected: bool) -> None:
+    for node in (call.a, call.b):
+        call.session(node).set_connected(connected, call.simulation.now)
+        node.drain()
+
+
+def test_one_seed_is_one_call_to_the_last_bit() -> None:
+    first, again, other = (simulate("g3", seed=seed, until=6.0) for seed in (5, 5, 6))
+    assert first.observe(0.0) == again.observe(0.0)
+    assert first.up.stats == again.up.stats
+    assert first.observe(0.0) != other.observe(0.0)
+
+
+def test_a_muted_microphone_is_not_heard_and_comes_back_at_once() -> None:
+    call = simulate("clean", until=3.0)
+    set_muted(call, "audio", muted=True)
+    call.run(until=6.0)
+    set_muted(call, "audio", muted=False)
+    call.run(until=9.0)
+    assert call.a_to_b.observe(3.5, 6.0).sound_delay_p50 is None
+    assert call.a_to_b.sound_after(6.0, within=0.3) is not None
+    assert call.a_to_b.observe(3.0, 9.0).freezes == 0
+
+
+def test_a_covered_camera_is_not_seen_and_comes_back_at_once() -> None:
+    call = simulate("clean", until=3.0)
+    set_muted(call, "video", muted=True)
+    call.run(until=6.0)
+    set_muted(call, "video", muted=False)
+    call.run(until=9.0)
+    hidden = call.a_to_b.observe(3.5, 6.0)
+    assert hidden.frames_per_second == 0
+    assert hidden.concealed_ms_per_minute == 0
+    assert call.a_to_b.picture_after(6.0, within=0.3) is not None
+
+
+def test_a_path_that_is_known_to_be_gone_carries_nothing() -> None:
+    call = simulate("clean", until=5.0)
+    set_connected(call, connected=False)
+    call.run(until=5.1)
+    sent = call.up.stats.handled
+    call.run(until=8.0)
+    assert call.up.stats.handled == sent
+    set_connected(call, connected=True)
+    call.run(until=12.0)
+    for seen in (call.a_to_b, call.b_to_a):
+        assert seen.picture_after(8.0, within=0.5) is not None
+        assert seen.sound_after(8.0, within=0.5) is not None
+    for observed in call.observe(9.0):
+        assert (observed.freezes, observed.silent_gaps) == (0, 0)
+
+
+def test_a_call_of_voices_alone_works() -> None:
+    config = CallConfig(video=False, answering_video=False)
+    call = SimulatedCall(find_network("loss5"), seed=1, config=config)
+    call.run(until=60.0)
+    for seen in call.observe(1.0):
+        assert seen.frames_per_second == 0
+        assert seen.silent_gaps == 0
+        assert seen.concealed_ms_per_minute < 2000
+
+
+def test_small_pictures_at_a_low_rate_are_fine_too() -> None:
+    config = CallConfig(width=320, height=240, frame_rate=15.0)
+    call = SimulatedCall(find_network("clean"), seed=1, config=config)
+    call.run(until=10.0)
+    for seen in call.observe(2.0):
+        assert 14.5 < seen.frames_per_second < 15.5
+        assert seen.freezes == 0

@@ -1,0 +1,110 @@
+from __future__ import annotations
+
+import pytest
+
+from ringline.media.congestion.controller import CongestionController
+from ringline.media.congestion.target_rate import RateConfig
+from ringline.media.rtp.transport_cc import TransportFeedback
+
+
+class Feeder:
+    """Sends 1000 bytes each 20 ms and reports each 100 ms, over a path of 50 ms."""
+
+    def __init__(self) -> None:
+        self.controller = CongestionController(RateConfig(), now=0.0)
+        self.controller.set_connected(True, 0.0)
+        self.now = 0.0
+        self._number = 0
+        self._count = 0
+
+    def run(self, seconds: float, *, hears: bool = True, lost: bool = False) -> None:
+        for _ in range(round(seconds / 0.1)):
+            base = self._number
+            arrivals: list[float | None] = []
+            for _ in range(5):
+                self.controller.handle_sent(self._number, 1_000, self.now)
+                self._number += 1
+                arrivals.append(None if lost else self.now + 50.05)
+                self.now += 0.02
+                self._timeout()
+            if hears:
+                feedback = TransportFeedback(1, 2, base & 0xFFFF, self._count & 0xFF, arrivals)
+                self._count += 1
+                self.controller.handle_feedback(feedback, self.now + 0.05)
+
+    def _timeout(self) -> None:
+        due = self.controller.poll_timeout()
+        if due is not None and due <= self.now:
+            self.controller.handle_timeout(self.now)
+
+
+def test_it_starts_at_the_start_rate_and_paces_at_two_and_a_half_times_that() -> None:
+    controller = Feeder().controller
+    assert controller.target_bitrate == 300_000
+    assert controller.pacing_bitrate == 750_000
+    assert controller.feedback_round_trip is None
+
+
+def test_silence_reduces_step_by_step_and_never_to_a_stop() -> None:
+    feeder = Feeder()
+    feeder.run(2)
+    before = feeder.controller.target_bitrate
+    feeder.run(0.5, hears=False)
+    assert feeder.controller.target_bitrate == before
+    feeder.run(1.0, hears=False)
+    once = feeder.controller.target_bitrate
+    assert 0.4 * before < once < before
+    feeder.run(30, hears=False)
+    assert feeder.controller.target_bitrate == 100_000
+
+
+def test_after_an_outage_it_goes_on_from_what_it_had() -> None:
+    feeder = Feeder()
+    feeder.run(2)
+    before = feeder.controller.target_bitrate
+    feeder.run(5, hears=False)
+    assert not feeder.controller.poll_return()
+    feeder.run(0.1)
+    assert feeder.controller.poll_return()
+    assert not feeder.controller.poll_return()  # once
+    assert feeder.controller.target_bitrate >= min(before, 300_000)
+
+
+def test_what_an_outage_took_is_no_loss_of_the_path() -> None:
+    feeder = Feeder()
+    feeder.run(2)
+    feeder.run(3, hears=False, lost=True)
+    feeder.run(1)
+    assert feeder.controller.loss == 0.0
+
+
+def test_a_path_that_comes_back_goes_on_from_half_of_what_it_was() -> None:
+    feeder = Feeder()
+    feeder.run(2)
+    before = feeder.controller.target_bitrate
+    feeder.controller.set_connected(False, feeder.now)
+    assert feeder.controller.poll_timeout() is None
+    feeder.controller.set_connected(True, feeder.now + 20)
+    assert feeder.controller.target_bitrate == before  # not above the start rate: all of it
+
+
+def test_reports_serve_until_transport_wide_feedback_comes() -> None:
+    feeder = Feeder()
+    feeder.controller.handle_reported_loss(0.4, 0.1, 1.0)
+    assert feeder.controller.target_bitrate == pytest.approx(240_000)
+    feeder.controller.handle_estimate(150_000, 1.1)
+    assert feeder.controller.target_bitrate == 150_000
+    feeder.run(0.1)
+    feeder.controller.handle_estimate(50_000, 1.2)
+    assert feeder.controller.target_bitrate == 150_000
+
+
+def test_probing_waits_for_the_path_and_for_departures() -> None:
+    controller = CongestionController(RateConfig(), now=0.0)
+    assert controller.poll_probe(0.0) is None
+    controller.set_connected(True, 0.0)
+    assert controller.poll_probe(0.0) is None
+    controller.handle_sent(0, 1_000, 0.0)
+    cluster = controller.poll_probe(0.0)
+    assert cluster is not None
+    assert cluster.bitrate == 900_000

@@ -1,0 +1,126 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from ringline.media.congestion.feedback import ArrivedPacket, SentPacket
+from ringline.media.congestion.probe import ProbeCluster, ProbePlanner
+
+
+def poll(planner: ProbePlanner, now: float, **changes: Any) -> ProbeCluster | None:
+    path = {"target": 300_000.0, "ceiling": 2_500_000.0, "calm": True, "jitter": 0.0, **changes}
+    return planner.poll_cluster(now, **path)
+
+
+def packets(cluster: ProbeCluster, capacity: float) -> list[ArrivedPacket]:
+    size = -(-cluster.size // cluster.packets)
+    return [
+        ArrivedPacket(
+            number,
+            number * size * 8 / cluster.bitrate,
+            size,
+            50 + number * size * 8 / min(capacity, cluster.bitrate),
+            cluster.number,
+        )
+        for number in range(cluster.packets)
+    ]
+
+
+def started() -> tuple[ProbePlanner, ProbeCluster]:
+    planner = ProbePlanner()
+    planner.start(0.0)
+    cluster = poll(planner, 0.0)
+    assert cluster is not None
+    return planner, cluster
+
+
+def test_nothing_is_probed_before_the_start() -> None:
+    assert poll(ProbePlanner(), 1.0) is None
+
+
+def test_the_first_cluster_tries_three_times_the_start_rate_for_20_ms() -> None:
+    planner, cluster = started()
+    assert cluster == ProbeCluster(number=0, bitrate=900_000, size=2_250, packets=6)
+    assert poll(planner, 0.01) is None  # one at a time
+
+
+def test_a_success_is_followed_at_once() -> None:
+    planner, cluster = started()
+    rate = planner.handle_results(packets(cluster, 10e6), [], 0.1)
+    assert rate == pytest.approx(900_000)
+    following = poll(planner, 0.1, target=828_000.0)
+    assert following is not None
+    assert following.bitrate == 1_656_000
+
+
+def test_a_failure_measures_the_path_and_waits_longer_each_time() -> None:
+    planner, cluster = started()
+    assert planner.handle_results(packets(cluster, 400_000), [], 0.1) == pytest.approx(400_000)
+    assert poll(planner, 1.05) is None
+    second = poll(planner, 1.15)
+    assert second is not None
+    planner.handle_results(packets(second, 400_000), [], 1.2)
+    assert poll(planner, 3.1) is None
+    assert poll(planner, 3.3) is not None
+
+
+def test_lost_packets_complete_a_cluster() -> None:
+    planner, cluster = started()
+    arrived = packets(cluster, 10e6)
+    lost = arrived.pop(2)
+    rate = planner.handle_results(arrived, [], 0.1)
+    assert rate is None
+    rate = planner.handle_results([], [SentPacket(2, lost.sent_at, lost.size, 0)], 0.2)
+    assert rate == pytest.approx(720_000)  # four spans of five packets
+
+
+def test_a_cluster_that_mostly_vanished_measures_nothing() -> None:
+    planner, cluster = started()
+    arrived = packets(cluster, 10e6)
+    lost = [SentPacket(p.number, p.sent_at, p.size, p.probe) for p in arrived[2:]]
+    assert planner.handle_results(arrived[:2], lost, 0.1) is None
+    assert poll(planner, 0.2) is None  # a failure
+
+
+def test_a_cluster_released_at_once_measures_nothing() -> None:
+    planner, cluster = started()
+    assert planner.handle_results(packets(cluster, 10e6)[:1], [], 0.1) is None
+    squeezed = [
+        ArrivedPacket(p.number, p.sent_at, p.size, 50 + p.number * 1e-4, p.probe)
+        for p in packets(cluster, 10e6)[1:]
+    ]
+    assert planner.handle_results(squeezed, [], 0.1) is None
+
+
+def test_without_results_it_is_given_up() -> None:
+    planner, _ = started()
+    assert poll(planner, 0.99) is None
+    assert poll(planner, 1.0) is None
+    assert poll(planner, 2.01) is not None
+
+
+def test_jitter_makes_it_longer_and_the_result_smaller() -> None:
+    planner = ProbePlanner()
+    planner.start(0.0)
+    cluster = poll(planner, 0.0, jitter=0.005)
+    assert cluster is not None
+    assert cluster.size == 4_500  # 40 ms
+    rate = planner.handle_results(packets(cluster, 10e6), [], 0.1)
+    assert rate is not None
+    assert 600_000 < rate < 800_000
+
+
+@pytest.mark.parametrize("reason", [{"calm": False}, {"target": 2_300_000.0}])
+def test_no_probe_into_a_queue_or_beyond_use(reason: dict[str, Any]) -> None:
+    planner = ProbePlanner()
+    planner.start(0.0)
+    assert poll(planner, 0.0, **reason) is None
+
+
+def test_a_cut_of_the_rate_voids_what_is_out() -> None:
+    planner, cluster = started()
+    planner.handle_decrease(0.05)
+    assert planner.handle_results(packets(cluster, 10e6), [], 0.1) is None
+    assert poll(planner, 1.0) is None
+    assert poll(planner, 1.1) is not None

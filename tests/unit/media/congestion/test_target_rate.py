@@ -1,0 +1,153 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from ringline.media.congestion.delay_trend import Usage
+from ringline.media.congestion.target_rate import PathState, RateConfig, TargetRate
+
+CALM = PathState(
+    usage=Usage.NORMAL,
+    acknowledged=1_000_000.0,
+    quick_acknowledged=1_000_000.0,
+    inherent_loss=0.0,
+    loss_limit=None,
+    queue_delay=0.0,
+    jitter=0.0,
+    round_trip=0.1,
+    application_limited=False,
+)
+
+
+def rate_at(bitrate: float) -> TargetRate:
+    rate = TargetRate(RateConfig(), now=0.0)
+    rate.set_bitrate(bitrate)
+    return rate
+
+
+def test_bounds_out_of_order_are_refused() -> None:
+    with pytest.raises(ValueError, match="min_bitrate"):
+        RateConfig(min_bitrate=500_000)
+
+
+def test_far_from_capacity_it_grows_by_8_percent_a_second() -> None:
+    rate = rate_at(1_000_000)
+    assert not rate.update(CALM, 1.0)
+    assert rate.bitrate == pytest.approx(1_080_000)
+
+
+def test_growth_stops_where_nothing_confirms_it() -> None:
+    rate = rate_at(1_000_000)
+    rate.update(replace(CALM, acknowledged=600_000.0), 1.0)
+    assert rate.bitrate == 1_000_000
+    rate.update(replace(CALM, application_limited=True), 2.0)
+    assert rate.bitrate == 1_000_000
+
+
+def test_a_standing_queue_holds_the_rate() -> None:
+    rate = rate_at(1_000_000)
+    rate.update(replace(CALM, queue_delay=0.07), 1.0)
+    assert rate.bitrate == 1_000_000
+
+
+def test_over_use_brakes_the_harder_the_fuller_the_queue() -> None:
+    for queue, share in ((0.05, 0.85), (0.26, 0.6), (0.6, 0.5)):
+        rate = rate_at(1_000_000)
+        path = replace(CALM, usage=Usage.OVERUSING, queue_delay=queue, quick_acknowledged=500_000.0)
+        assert rate.update(path, 1.0)
+        assert rate.bitrate == pytest.approx(500_000 * share)
+        assert rate.draining
+        assert rate.capacity == 500_000
+
+
+def test_when_the_queue_is_empty_it_goes_on_just_below_capacity() -> None:
+    rate = rate_at(1_000_000)
+    braking = replace(CALM, usage=Usage.OVERUSING, queue_delay=0.3, quick_acknowledged=500_000.0)
+    rate.update(braking, 1.0)
+    rate.update(replace(CALM, queue_delay=0.01), 1.05)  # sooner than a round trip: old news
+    assert rate.draining
+    rate.update(replace(CALM, queue_delay=0.01), 1.2)
+    assert not rate.draining
+    assert rate.bitrate == pytest.approx(460_000)
+
+
+def test_a_shrinking_queue_is_not_braked_for_again() -> None:
+    rate = rate_at(1_000_000)
+    braking = replace(CALM, usage=Usage.OVERUSING, queue_delay=0.3, quick_acknowledged=500_000.0)
+    rate.update(braking, 1.0)
+    before = rate.bitrate
+    assert not rate.update(replace(braking, queue_delay=0.25, quick_acknowledged=200_000.0), 2.0)
+    assert rate.bitrate == before
+
+
+def test_a_queue_that_does_not_empty_is_foreign() -> None:
+    rate = rate_at(1_000_000)
+    rate.update(replace(CALM, usage=Usage.OVERUSING, queue_delay=0.15), 1.0)
+    rate.update(replace(CALM, queue_delay=0.1), 2.9)
+    assert not rate.queue_is_foreign
+    rate.update(replace(CALM, queue_delay=0.1), 3.1)
+    assert rate.queue_is_foreign
+    assert not rate.draining
+    rate.update(CALM, 3.2)
+    assert not rate.queue_is_foreign
+
+
+def test_over_use_without_a_queue_is_not_believed() -> None:
+    rate = rate_at(1_000_000)
+    assert not rate.update(replace(CALM, usage=Usage.OVERUSING, queue_delay=0.01), 1.0)
+    assert rate.bitrate == 1_000_000
+
+
+def test_a_full_queue_is_over_use_even_if_it_cannot_grow() -> None:
+    rate = rate_at(1_000_000)
+    assert rate.update(replace(CALM, queue_delay=0.4, quick_acknowledged=150_000.0), 1.0)
+    assert rate.bitrate == pytest.approx(75_000)
+
+
+def test_throughput_is_scaled_up_by_inherent_loss() -> None:
+    rate = rate_at(1_000_000)
+    path = replace(
+        CALM,
+        usage=Usage.OVERUSING,
+        queue_delay=0.05,
+        quick_acknowledged=800_000.0,
+        inherent_loss=0.2,
+    )
+    rate.update(path, 1.0)
+    assert rate.bitrate == pytest.approx(850_000)
+
+
+def test_a_limit_by_loss_is_taken_at_once() -> None:
+    rate = rate_at(1_000_000)
+    assert rate.update(replace(CALM, loss_limit=600_000.0), 1.0)
+    assert rate.bitrate == 600_000
+
+
+def test_near_capacity_growth_is_additive() -> None:
+    rate = rate_at(1_000_000)
+    rate.capacity = 1_000_000
+    rate.update(CALM, 1.0)
+    assert rate.bitrate == pytest.approx(1_000_000 + 9_600 / 0.4)
+
+
+def test_a_probe_lifts_the_rate_and_never_lowers_it_later() -> None:
+    rate = rate_at(300_000)
+    rate.handle_probe(900_000, CALM, 0.1)
+    assert rate.bitrate == pytest.approx(828_000)
+    rate.handle_probe(200_000, CALM, 0.2)
+    assert rate.bitrate == pytest.approx(828_000)
+
+
+def test_a_first_probe_below_the_start_rate_is_believed() -> None:
+    rate = rate_at(300_000)
+    rate.handle_probe(150_000, replace(CALM, queue_delay=0.4), 0.5)
+    assert rate.bitrate == pytest.approx(75_000)
+    assert rate.draining
+
+
+def test_the_rate_stays_within_its_bounds() -> None:
+    rate = rate_at(1e9)
+    assert rate.bitrate == 2_500_000
+    rate.set_bitrate(1)
+    assert rate.bitrate == 20_000

@@ -1,0 +1,125 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from ringline.media.frames import AudioFrame
+from ringline.media.receive.audio_stream import AudioStream, AudioStreamConfig
+from ringline.media.receive.conceal import ConcealConfig
+from ringline.media.receive.jitter_buffer import JitterBufferConfig
+
+
+class Decoder:
+    """Packet ``n, level, ...`` is ``n`` half frames of that level."""
+
+    def decode(self, packet: bytes) -> NDArray[np.int16]:
+        return np.full(480 * packet[0], packet[1] * 100, np.int16)
+
+    def decode_redundancy(self, next_packet: bytes, samples: int = 960) -> NDArray[np.int16] | None:
+        return np.full(samples, 77, np.int16) if next_packet[2:3] == b"R" else None
+
+    def conceal(self, samples: int = 960) -> NDArray[np.int16]:
+        return np.full(samples, 55, np.int16)
+
+
+def make() -> AudioStream:
+    return AudioStream(Decoder(), JitterBufferConfig(), ConcealConfig(), AudioStreamConfig())
+
+
+def feed(stream: AudioStream, number: int, payload: bytes, *, samples: int = 960) -> None:
+    at = number * samples / 48_000
+    stream.handle_packet(number, number * samples, payload, at, retransmitted=False)
+
+
+def tick(stream: AudioStream, now: float) -> list[AudioFrame]:
+    return stream.handle_timeout(now, lambda _media_time, _played_at: None)
+
+
+def test_the_clock_starts_with_the_first_packet_and_never_stops() -> None:
+    stream = make()
+    assert stream.poll_timeout() is None
+    assert tick(stream, 1.0) == []
+    feed(stream, 0, b"\x02\x05")
+    assert stream.poll_timeout() == pytest.approx(0.04)
+    frames = []
+    for _ in range(100):
+        due = stream.poll_timeout()
+        assert due is not None
+        frames += tick(stream, due)
+    assert len(frames) == 100
+    assert (frames[0].samples == 500).all()
+    assert frames[0].concealed == 0
+    assert all(frame.concealed == 960 for frame in frames[1:])
+    assert not frames[-1].samples.any()
+    assert stream.stats().total_samples_received == 96_000
+
+
+@pytest.mark.parametrize("halves", [1, 2, 3, 6])
+def test_packets_of_any_length_are_cut_into_frames(halves: int) -> None:
+    stream = make()
+    frames: list[AudioFrame] = []
+    for number in range(120 // halves):
+        feed(stream, number, bytes([halves, 90]), samples=480 * halves)
+        now = number * halves * 0.01
+        while (due := stream.poll_timeout()) is not None and due <= now:
+            frames += tick(stream, due)
+    assert len(frames) >= 50
+    assert all(len(frame.samples) == 960 for frame in frames)
+    assert all((frame.samples == 9_000).all() for frame in frames)
+
+
+def test_a_copy_in_the_packet_behind_it_is_no_concealment() -> None:
+    stream = make()
+    for number in (0, 2):
+        feed(stream, number, b"\x02\x05R")
+    (first, copy, last) = [tick(stream, 0.04 + n * 0.02)[0] for n in range(3)]
+    assert (first.samples[0], copy.samples[0], last.samples[0]) == (500, 77, 500)
+    stats = stream.stats()
+    assert (stats.concealed_samples, stats.fec_packets_recovered) == (0, 1)
+
+
+def test_quiet_sound_is_where_delay_is_got_rid_of() -> None:
+    stream = make()
+    now = 0.0
+    heard: list[int] = []
+    for number in range(200):
+        level = 1 if 100 <= number < 104 else 90
+        feed(stream, number, bytes([2, level]))
+        now = number * 0.02 + 0.02
+        while (due := stream.poll_timeout()) is not None and due <= now:
+            heard += [int(frame.samples[-1]) for frame in tick(stream, due)]
+    stats = stream.stats()
+    assert stats.removed_samples_for_acceleration == 960  # from 40 ms down to 20, once
+    assert heard.count(100) == 3  # of four quiet frames; none of the loud ones
+    assert stats.concealed_samples == 0
+
+
+def test_a_packet_that_does_not_decode_is_a_lost_one() -> None:
+    class Broken(Decoder):
+        def decode(self, packet: bytes) -> NDArray[np.int16]:
+            return super().decode(packet)[:0] if packet[1] == 0 else super().decode(packet)
+
+    stream = AudioStream(Broken(), JitterBufferConfig(), ConcealConfig(), AudioStreamConfig())
+    for number in range(3):
+        feed(stream, number, b"\x02\x00" if number == 1 else b"\x02\x05")
+    frames = [tick(stream, 0.04 + n * 0.02)[0] for n in range(3)]
+    assert [frame.concealed for frame in frames] == [0, 960, 0]
+    assert stream.stats().concealed_samples == 960
+
+
+def test_padding_starts_nothing() -> None:
+    stream = make()
+    feed(stream, 0, b"")
+    assert stream.poll_timeout() is None
+
+
+def test_another_source_is_played_on_the_same_clock() -> None:
+    stream = make()
+    feed(stream, 0, b"\x02\x05")
+    tick(stream, 0.04)
+    stream.restart()
+    stream.handle_packet(9_000, 2**31 + 77, b"\x02\x09", 0.05, retransmitted=False)
+    frames = [tick(stream, 0.06 + n * 0.02)[0] for n in range(3)]
+    assert [int(frame.samples[-1]) for frame in frames] == [55, 900, 55]
+    assert stream.poll_timeout() == pytest.approx(0.12)

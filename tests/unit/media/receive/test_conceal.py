@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ringline.media.errors import CodecError
+from ringline.media.receive.conceal import Concealer, drop_frame, insert_frame
+
+FRAME = 960
+
+
+class Decoder:
+    """Says which of its methods made the sound; refuses what starts with 0xFF."""
+
+    def __init__(self) -> None:
+        self.calls: list[str] = []
+
+    def decode(self, packet: bytes) -> NDArray[np.int16]:
+        self.calls.append("decode")
+        if packet[:1] == b"\xff":
+            raise CodecError("damaged")
+        return np.full(FRAME * packet[0], 10_000, np.int16)
+
+    def decode_redundancy(
+        self, next_packet: bytes, samples: int = FRAME
+    ) -> NDArray[np.int16] | None:
+        self.calls.append("redundancy")
+        if next_packet[:1] == b"\xff":
+            raise CodecError("damaged")
+        return np.full(samples, 5_000, np.int16) if next_packet[:1] == b"\x02" else None
+
+    def conceal(self, samples: int = FRAME) -> NDArray[np.int16]:
+        self.calls.append("conceal")
+        return np.full(samples, 1_000, np.int16)
+
+
+def test_made_up_sound_fades_after_60_ms_and_is_silence_after_100() -> None:
+    decoder = Decoder()
+    concealer = Concealer(decoder)
+    frames = [concealer.conceal() for _ in range(8)]
+    assert all((frame == 1_000).all() for frame in frames[:3])
+    assert frames[3][0] == 1_000
+    assert 490 <= frames[3][-1] <= 510
+    assert frames[4][-1] <= 1
+    assert not any(frame.any() for frame in frames[5:])
+    assert decoder.calls == ["conceal"] * 5  # silence costs nothing
+    assert all(len(frame) == FRAME for frame in frames)
+
+
+def test_sound_comes_back_by_a_ramp_after_silence_only() -> None:
+    concealer = Concealer(Decoder())
+    concealer.conceal()
+    back = concealer.decode(b"\x01")
+    assert back is not None
+    assert (back == 10_000).all()
+    for _ in range(6):
+        concealer.conceal()
+    back = concealer.decode(b"\x01")
+    assert back is not None
+    assert back[0] == 0
+    assert (np.diff(back[:240].astype(int)) >= 0).all()
+    assert (back[240:] == 10_000).all()
+
+
+def test_a_damaged_packet_is_counted_and_is_none() -> None:
+    concealer = Concealer(Decoder())
+    assert concealer.decode(b"\xff") is None
+    assert concealer.decode(b"\x00") is None  # no sound in it
+    assert concealer.failed_packets == 1
+
+
+def test_the_packet_behind_a_loss_gives_it_back_if_it_has_a_copy() -> None:
+    concealer = Concealer(Decoder())
+    copy = concealer.recover(b"\x02")
+    assert copy is not None
+    assert (copy == 5_000).all()
+    assert concealer.recover(b"\x01") is None
+    assert concealer.recover(b"\xff") is None
+    assert concealer.recovered_frames == 1
+
+
+def test_quiet_is_measured_by_the_usual_level() -> None:
+    concealer = Concealer(Decoder())
+    loud, soft = np.full(FRAME, 8_000, np.int16), np.full(FRAME, 1_000, np.int16)
+    assert not concealer.is_quiet(soft)
+    assert not concealer.is_quiet(loud)
+    assert concealer.is_quiet(soft)
+    assert concealer.is_quiet(np.zeros(FRAME, np.int16))
+
+
+def test_a_dropped_frame_leaves_a_seam_without_a_step() -> None:
+    first, second = np.full(FRAME, 1_000, np.int16), np.full(FRAME, -1_000, np.int16)
+    out = drop_frame(first, second, 240)
+    assert len(out) == FRAME
+    assert out[0] == 1_000
+    assert (out[240:] == -1_000).all()
+    assert np.abs(np.diff(out.astype(int))).max() < 20
+
+
+def test_an_inserted_frame_joins_both_sides() -> None:
+    ramp = np.arange(FRAME, dtype=np.int16)
+    out = insert_frame(ramp, (ramp + 960).astype(np.int16), 240)
+    assert len(out) == FRAME
+    assert out[0] == 960  # as the second begins: it follows the first's end
+    assert out[-1] == 959  # as the first ends: the second follows it

@@ -1,0 +1,137 @@
+from __future__ import annotations
+
+import pytest
+
+from ringline.media.receive.recover_nack import NackConfig, NackRecovery, recovery_deadline
+
+
+def make(round_trip: float = 0.1, deadline: float = 0.4) -> NackRecovery:
+    nack = NackRecovery()
+    nack.handle_round_trip(round_trip)
+    nack.set_deadline(deadline)
+    return nack
+
+
+def test_a_gap_is_asked_for_at_once() -> None:
+    nack = make()
+    nack.handle_packet(10, 0.0)
+    assert nack.poll_timeout() is None
+    nack.handle_packet(13, 0.03)
+    assert nack.poll_timeout() == pytest.approx(0.03)
+    assert nack.poll_request(0.03) == [11, 12]
+    assert nack.poll_request(0.03) == []
+    assert nack.requests == 2
+
+
+def test_it_is_asked_for_again_each_round_trip_until_it_comes() -> None:
+    nack = make()
+    nack.handle_packet(10, 0.0)
+    nack.handle_packet(12, 0.0)
+    assert nack.poll_request(0.0) == [11]
+    assert nack.poll_timeout() == pytest.approx(0.11)
+    assert nack.poll_request(0.1) == []
+    assert nack.poll_request(0.11) == [11]
+    nack.handle_packet(11, 0.2, retransmitted=True)
+    assert nack.poll_request(0.3) == []
+    assert nack.poll_timeout() is None
+    assert nack.recovered == 1
+
+
+def test_a_round_trip_of_nothing_still_leaves_time_to_answer() -> None:
+    nack = make(round_trip=0.001)
+    nack.handle_packet(10, 0.0)
+    nack.handle_packet(12, 0.0)
+    assert nack.poll_request(0.0) == [11]
+    assert nack.poll_timeout() == pytest.approx(0.03)
+
+
+def test_it_is_given_up_at_its_deadline() -> None:
+    nack = make(deadline=0.2)
+    nack.handle_packet(10, 0.0)
+    nack.handle_packet(12, 0.0)
+    times = []
+    while (due := nack.poll_timeout()) is not None:
+        if nack.poll_request(due):
+            times.append(round(due, 3))
+    assert times == [0.0, 0.11]
+
+
+def test_sound_that_passes_a_lost_tail_reveals_it() -> None:
+    nack = make()
+    nack.handle_packet(10, 0.0)
+    nack.handle_transport_gap(2, 0.02)
+    assert nack.poll_request(0.02) == [11, 12]
+    nack.handle_packet(11, 0.12, retransmitted=True)
+    nack.handle_packet(12, 0.13, retransmitted=True)
+    nack.handle_packet(13, 0.14)
+    assert nack.poll_request(1.0) == []
+
+
+def test_a_suspicion_before_the_first_packet_is_none() -> None:
+    nack = make()
+    nack.handle_transport_gap(2, 0.0)
+    assert nack.poll_timeout() is None
+
+
+def test_a_suspicion_asks_for_no_more_than_a_few() -> None:
+    nack = make()
+    nack.handle_packet(10, 0.0)
+    nack.handle_transport_gap(500, 0.02)
+    assert nack.poll_request(0.02) == list(range(11, 27))
+
+
+def test_where_packets_are_reordered_they_are_waited_for() -> None:
+    nack = make()
+    now = 0.0
+    sequence = 0
+    for _ in range(20):  # each second packet comes 12 ms after the one behind it
+        nack.handle_packet(sequence, now)
+        nack.handle_packet(sequence + 2, now + 0.001)
+        nack.poll_request(now + 0.001)
+        nack.handle_packet(sequence + 1, now + 0.013)
+        sequence, now = sequence + 3, now + 0.04
+    nack.handle_packet(sequence, now)
+    nack.handle_packet(sequence + 2, now)
+    assert nack.poll_request(now) == []
+    assert nack.poll_timeout() == pytest.approx(now + 0.015)
+
+
+def test_after_an_outage_nothing_is_asked_for() -> None:
+    nack = make()
+    nack.handle_packet(10, 0.0)
+    nack.handle_packet(12, 0.01)
+    nack.handle_packet(700, 3.0)
+    assert nack.poll_timeout() is None
+    assert nack.poll_request(3.0) == []
+
+
+def test_what_is_remembered_and_asked_for_at_a_time_is_bounded() -> None:
+    nack = NackRecovery(NackConfig(max_missing=300, max_request=100))
+    nack.handle_packet(0, 0.0)
+    nack.handle_packet(251, 0.001)
+    assert nack.poll_request(0.001) == list(range(1, 101))
+    assert nack.poll_request(0.001) == list(range(101, 201))
+    assert nack.poll_request(0.001) == list(range(201, 251))
+    assert nack.poll_request(0.001) == []
+    nack.handle_packet(400, 0.002)
+    assert len(nack._missing) == 300
+    nack.handle_packet(5_000, 0.003)
+    assert nack.poll_timeout() is None
+
+
+def test_a_restart_forgets() -> None:
+    nack = make()
+    nack.handle_packet(10, 0.0)
+    nack.handle_packet(12, 0.0)
+    nack.restart()
+    assert nack.poll_request(0.0) == []
+    nack.handle_packet(5_000, 0.1)
+    assert nack.poll_timeout() is None
+
+
+def test_the_deadline_is_some_round_trips_within_bounds() -> None:
+    config = NackConfig()
+    assert recovery_deadline(config, 0.02) == 0.3
+    assert recovery_deadline(config, 0.15) == pytest.approx(0.6)
+    assert recovery_deadline(config, 5.0) == 1.0
+    assert recovery_deadline(config, None) == pytest.approx(0.4)

@@ -1,0 +1,193 @@
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from ringline.media.frames import AudioFrame, VideoFrame
+from ringline.media.send.encode import (
+    AudioEncode,
+    EncodeConfig,
+    PauseReason,
+    SkipReason,
+    VideoEncode,
+    VideoEncodeJob,
+    audio_level,
+)
+
+
+def frame(now: float, *, width: int = 640, height: int = 360) -> VideoFrame:
+    return VideoFrame(np.zeros((height * 3 // 2, width), np.uint8), now)
+
+
+class Camera:
+    """Feeds a stage 30 pictures a second; runs its jobs in place."""
+
+    def __init__(self, codecs: Any, *, bitrate: int = 1_000_000) -> None:
+        self.stage = VideoEncode(EncodeConfig(), codecs=codecs, mid="1", now=0.0)
+        self.stage.set_bitrate(bitrate, bitrate, 0.0)
+        self.now = 0.0
+        self.keys: list[float] = []
+        self.frames = 0
+
+    def run(self, seconds: float) -> None:
+        for _ in range(round(seconds * 30)):
+            job = self.stage.handle_frame(frame(self.now), self.now, queue_seconds=0.0)
+            if job is not None:
+                job.run()
+                picture = self.stage.handle_job(job, self.now)
+                if picture is not None:
+                    self.frames += 1
+                    if picture.key:
+                        self.keys.append(round(self.now, 3))
+            self.now += 1 / 30
+
+
+def skipped(stage: VideoEncode) -> dict[SkipReason, int]:
+    return {reason: count for reason, count in stage.skipped.items() if count}
+
+
+def test_the_first_picture_is_a_key_frame_and_no_other(fake_codecs: Any) -> None:
+    camera = Camera(fake_codecs)
+    camera.run(5)
+    assert camera.keys == [0.0]
+    assert camera.frames == 150
+    assert skipped(camera.stage) == {}
+
+
+def test_a_requested_key_frame_comes_with_the_next_picture(fake_codecs: Any) -> None:
+    camera = Camera(fake_codecs)
+    camera.run(1)
+    assert camera.stage.handle_key_frame_request(0.05, camera.now)
+    camera.run(1)
+    assert camera.keys == [0.0, 1.0]
+
+
+@pytest.mark.parametrize(("round_trip", "interval"), [(0.05, 0.2), (0.5, 0.5)])
+def test_requests_within_a_round_trip_of_a_key_frame_are_old(
+    fake_codecs: Any, round_trip: float, interval: float
+) -> None:
+    camera = Camera(fake_codecs)
+    camera.run(1 / 30)
+    assert not camera.stage.handle_key_frame_request(round_trip, interval - 0.01)
+    camera.run(interval)
+    assert camera.keys == [0.0]
+    assert camera.stage.handle_key_frame_request(round_trip, interval + 0.01)
+    assert not camera.stage.handle_key_frame_request(round_trip, interval + 0.01)  # is coming
+
+
+def test_a_new_path_gets_its_key_frame_whatever_came_before(fake_codecs: Any) -> None:
+    camera = Camera(fake_codecs)
+    camera.run(1 / 30)
+    camera.stage.request_key_frame()
+    camera.run(1 / 30)
+    assert camera.keys == [0.0, 0.033]
+
+
+def test_one_picture_at_a_time_is_with_the_encoder(fake_codecs: Any) -> None:
+    camera = Camera(fake_codecs)
+    job = camera.stage.handle_frame(frame(0.0), 0.0, queue_seconds=0.0)
+    assert job is not None
+    assert job.lane == "encode 1"
+    assert camera.stage.handle_frame(frame(0.033), 0.033, queue_seconds=0.0) is None
+    assert skipped(camera.stage) == {SkipReason.BUSY: 1}
+    job.run()
+    assert camera.stage.handle_job(job, 0.04) is not None
+    assert camera.stage.handle_job(job, 0.04) is None  # twice the same
+
+
+def test_a_picture_is_skipped_while_packets_wait(fake_codecs: Any) -> None:
+    camera = Camera(fake_codecs)
+    assert camera.stage.handle_frame(frame(0.0), 0.0, queue_seconds=0.11) is None
+    assert skipped(camera.stage) == {SkipReason.QUEUE: 1}
+
+
+def test_pictures_are_skipped_while_the_encoder_is_ahead_of_its_rate(fake_codecs: Any) -> None:
+    camera = Camera(fake_codecs)
+    camera.run(1)
+    camera.stage.set_bitrate(100_000, 200_000, camera.now)
+    fake_codecs.video[0].set_bitrate = lambda _: None  # does not follow
+    before = camera.frames
+    camera.run(3)
+    assert camera.stage.skipped[SkipReason.AHEAD] > 60
+    assert camera.frames > before  # but never all of them
+
+
+def test_a_failed_encoder_is_asked_for_a_key_frame_next(fake_codecs: Any) -> None:
+    camera = Camera(fake_codecs)
+    camera.run(1 / 30)
+    fake_codecs.video[0].fails = True
+    camera.run(1 / 30)
+    fake_codecs.video[0].fails = False
+    camera.run(1 / 30)
+    assert camera.keys == [0.0, 0.067]
+    assert skipped(camera.stage) == {SkipReason.FAILED: 1}
+
+
+def test_a_rate_too_low_for_the_size_scales_the_picture_down(fake_codecs: Any) -> None:
+    camera = Camera(fake_codecs, bitrate=100_000)
+    camera.run(6)
+    assert camera.stage.size == (320, 180)
+    assert fake_codecs.video[0].sizes[0] == (640, 360)
+    assert fake_codecs.video[0].sizes[-1] == (320, 180)
+    assert camera.stage.scaled
+    assert camera.stage.frame_rate == 20.0
+    assert len(fake_codecs.video) == 1
+
+
+def test_too_little_for_any_picture_pauses_and_enough_resumes(fake_codecs: Any) -> None:
+    stage = Camera(fake_codecs).stage
+    stage.set_bitrate(5_000, 49_000, 0.0)
+    stage.set_bitrate(5_000, 49_000, 0.9)
+    assert stage.paused is None
+    stage.set_bitrate(5_000, 49_000, 1.0)
+    assert stage.paused is PauseReason.BANDWIDTH
+    assert stage.handle_frame(frame(1.0), 1.0, queue_seconds=0.0) is None
+    for now, target in ((2.0, 69_000), (3.0, 71_000), (5.9, 71_000)):
+        stage.set_bitrate(20_000, target, now)
+        assert stage.paused is PauseReason.BANDWIDTH
+    stage.set_bitrate(20_000, 71_000, 6.0)
+    assert stage.paused is None
+    job = stage.handle_frame(frame(6.0), 6.0, queue_seconds=0.0)
+    assert job is not None
+    assert job.force_key
+
+
+def test_the_encoder_is_told_how_long_a_picture_lasts(fake_codecs: Any) -> None:
+    stage = Camera(fake_codecs).stage
+    told: list[int] = []
+    for now in (0.0, 0.04, 5.0):
+        job = stage.handle_frame(frame(now), now, queue_seconds=0.0)
+        assert isinstance(job, VideoEncodeJob)
+        told.append(job.duration)
+        job.run()
+        stage.handle_job(job, now)
+    assert told == [3_000, 3_600, 6_000]  # a pause is no slow camera
+
+
+def test_sound_follows_rate_and_loss(fake_codecs: Any) -> None:
+    stage = AudioEncode(EncodeConfig(), codecs=fake_codecs, in_band_fec=True)
+    stage.set_conditions(24_000, 0.0)
+    assert len(stage.encode(AudioFrame(np.zeros(960, np.int16)))) == 60
+    hints = []
+    for loss in (0.0, 0.009, 0.012, 0.06, 0.12, 0.5, 0.0):
+        stage.set_conditions(16_000, loss)
+        hints.append(fake_codecs.audio[0].loss)
+    assert hints == pytest.approx([0.0, 0.0, 0.05, 0.05, 0.1, 0.2, 0.0])
+    assert fake_codecs.audio[0].bitrate == 16_000
+
+
+def test_no_redundancy_is_made_for_who_cannot_use_it(fake_codecs: Any) -> None:
+    stage = AudioEncode(EncodeConfig(), codecs=fake_codecs, in_band_fec=False)
+    stage.set_conditions(24_000, 0.2)
+    stage.encode(AudioFrame(np.zeros(960, np.int16)))
+    assert fake_codecs.audio[0].loss == 0.0
+
+
+@pytest.mark.parametrize(
+    ("amplitude", "expected"), [(0, (False, 127)), (32_767, (True, 0)), (60, (False, 55))]
+)
+def test_the_audio_level_is_that_of_the_frame(amplitude: int, expected: tuple[bool, int]) -> None:
+    samples = np.full(960, amplitude, np.int16)
+    assert audio_level(AudioFrame(samples)) == expected

@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import pytest
+
+from ringline.turn import ConfigError, TurnConfig
+
+
+def test_credentials_are_all_that_must_be_given() -> None:
+    assert TurnConfig(secrets=("s",)).port == 3478
+    assert TurnConfig(users={"ann": "pa"}).realm == "ringline"
+
+
+@pytest.mark.parametrize(
+    ("settings", "key"),
+    [
+        ({"secrets": ()}, "users, secrets"),
+        ({"secrets": ("a", "")}, "secrets"),
+        ({"realm": ""}, "realm"),
+        ({"realm": "r" * 128}, "realm"),
+        ({"host": "localhost"}, "host"),
+        ({"host": "::"}, "host"),
+        ({"relay_host": "0.0.0.0"}, "relay_host"),  # noqa: S104 - refused, not bound
+        ({"external_address": "relay.example"}, "external_address"),
+        ({"port": 65_536}, "port"),
+        ({"first_relay_port": 0}, "first_relay_port"),
+        ({"first_relay_port": 60_000, "last_relay_port": 50_000}, "first_relay_port"),
+        ({"last_relay_port": 65_536}, "first_relay_port"),
+        ({"allow_peers": ("10.0.0.1/8",)}, "allow_peers"),
+        ({"deny_peers": ("everybody",)}, "deny_peers"),
+        ({"max_allocations_per_user": 0}, "max_allocations_per_user"),
+        ({"nonce_lifetime": -1.0}, "nonce_lifetime"),
+        ({"max_lifetime": 60.0}, "max_lifetime"),
+        ({"default_lifetime": float("nan")}, "default_lifetime"),
+    ],
+)
+def test_a_wrong_setting_is_named(settings: dict[str, Any], key: str) -> None:
+    with pytest.raises(ConfigError, match=f"^{key}"):
+        TurnConfig(**({"secrets": ("s",)} | settings))
+
+
+def test_secrets_and_passwords_are_not_shown() -> None:
+    shown = repr(TurnConfig(users={"ann": "hunter2"}, secrets=("topsecret",)))
+    assert "hunter2" not in shown
+    assert "topsecret" not in shown
+
+
+def test_it_is_frozen() -> None:
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        TurnConfig(secrets=("s",)).port = 1  # type: ignore[misc] # what is tested

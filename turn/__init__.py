@@ -1,0 +1,63 @@
+"""TURN: a STUN and TURN server for when no direct road exists (RFC 8489, RFC 8656).
+
+::
+
+    client ──UDP──> io_udp ──> server.TurnServer ──> commands ──> io_udp ──UDP──> peer
+                               │ stun, attributes, channel_data      bytes <-> messages
+                               │ authenticate: credentials, nonces   who asks
+                               │ allocate: ports, quota, reservation a relay of one's own
+                               │ permission, channel_binding         to and from whom
+                               │ peer_policy                         and to whom never
+                               └ respond: reply_limit, metrics       answers, counted
+
+``server`` and all below it do no I/O and read no clock; ``io_udp`` has the sockets, the timer
+and no decisions.  Run one inside an asyncio program::
+
+    config = TurnConfig(host="192.0.2.1", secrets=(secret,))
+    async with TurnUdpServer(config) as server:
+        print(server.port, server.metrics.allocations)
+
+and give each call a credential of its own::
+
+    credential = mint(secret, user="ann", call="3f2a", expires_at=time.time() + 600)
+
+What it serves: Binding, Allocate, Refresh, CreatePermission, ChannelBind, Send and Data
+indications, ChannelData, over UDP and IPv4; EVEN-PORT, RESERVATION-TOKEN, DONT-FRAGMENT.  What it
+refuses unless told otherwise: every special-purpose peer address (``peer_policy``).
+"""
+
+from __future__ import annotations
+
+from ringline.turn.addresses import Address, ClientSocket
+from ringline.turn.commands import CloseRelay, Command, OpenRelay, SendToClient, SendToPeer
+from ringline.turn.config import TurnConfig
+from ringline.turn.credentials import Credential, mint
+from ringline.turn.error_codes import ErrorCode
+from ringline.turn.errors import ConfigError, ListenError, ParseError, TurnError
+from ringline.turn.io_udp import TurnUdpServer
+from ringline.turn.metrics import DropReason, TurnMetrics
+from ringline.turn.server import TurnServer
+from ringline.turn.stun import Message
+
+__all__ = [
+    "Address",
+    "ClientSocket",
+    "CloseRelay",
+    "Command",
+    "ConfigError",
+    "Credential",
+    "DropReason",
+    "ErrorCode",
+    "ListenError",
+    "Message",
+    "OpenRelay",
+    "ParseError",
+    "SendToClient",
+    "SendToPeer",
+    "TurnConfig",
+    "TurnError",
+    "TurnMetrics",
+    "TurnServer",
+    "TurnUdpServer",
+    "mint",
+]

@@ -1,0 +1,272 @@
+"""Attributes: the table of every STUN and TURN attribute that this package reads or writes.
+
+An :class:`Attribute` is a row of the table: number, name, and how its value becomes bytes and
+back.  To add one, write a row.  Rows with a number below ``0x8000`` are *comprehension-required*:
+a request that carries one which a server does not know must be refused (RFC 8489 §14).
+
+Decoders raise :exc:`~ringline.turn.errors.ParseError` and nothing else.  They see the value
+without its padding, and the transaction id, which the ``XOR-`` addresses are masked with.
+
+=========================  ===========  ==========================================
+value                      source       rows
+=========================  ===========  ==========================================
+text, opaque bytes         8489 §14     USERNAME REALM NONCE DATA RESERVATION-TOKEN
+address, masked or plain   8489 §14.2   XOR-*-ADDRESS ALTERNATE-SERVER
+number                     8656 §18     LIFETIME CHANNEL-NUMBER REQUESTED-* EVEN-PORT
+=========================  ===========  ==========================================
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Generic, TypeVar
+
+from ringline.turn.addresses import Address, AddressFamily, pack_host, unpack_host
+from ringline.turn.errors import ParseError
+
+__all__ = [
+    "ALTERNATE_SERVER",
+    "ATTRIBUTES",
+    "CHANNEL_NUMBER",
+    "DATA",
+    "DONT_FRAGMENT",
+    "ERROR_CODE",
+    "EVEN_PORT",
+    "FINGERPRINT_NUMBER",
+    "LIFETIME",
+    "MAGIC_COOKIE",
+    "MESSAGE_INTEGRITY_NUMBER",
+    "NONCE",
+    "REALM",
+    "REQUESTED_ADDRESS_FAMILY",
+    "REQUESTED_TRANSPORT",
+    "RESERVATION_TOKEN",
+    "SOFTWARE",
+    "UNKNOWN_ATTRIBUTES",
+    "USERNAME",
+    "XOR_MAPPED_ADDRESS",
+    "XOR_PEER_ADDRESS",
+    "XOR_RELAYED_ADDRESS",
+    "Attribute",
+]
+
+T = TypeVar("T")
+
+MAGIC_COOKIE: Final = 0x2112A442  # RFC 8489 §5: tells STUN from anything else on the port
+_COOKIE: Final = MAGIC_COOKIE.to_bytes(4, "big")
+
+MESSAGE_INTEGRITY_NUMBER: Final = 0x0008  # its value depends on the bytes before it: stun.py
+FINGERPRINT_NUMBER: Final = 0x8028  # likewise
+
+
+@dataclass(frozen=True, slots=True)
+class Attribute(Generic[T]):
+    """One row of the table.
+
+    Attributes:
+        encode: Value and transaction id to bytes without padding; :exc:`ValueError` if the
+            value has no form on the wire.
+        decode: The other way round.
+
+    """
+
+    number: int
+    name: str
+    encode: Callable[[T, bytes], bytes]
+    decode: Callable[[bytes, bytes], T]
+
+
+def _text(number: int, name: str, limit: int) -> Attribute[str]:
+    """UTF-8 of at most ``limit`` bytes.  What is longer serves nobody but an attacker."""
+
+    def encode(value: str, _transaction_id: bytes) -> bytes:
+        data = value.encode()
+        if len(data) > limit:
+            raise ValueError(f"{name}: {len(data)} bytes, at most {limit} are allowed")
+        return data
+
+    def decode(data: bytes, _transaction_id: bytes) -> str:
+        if len(data) > limit:
+            raise ParseError(f"{name}: {len(data)} bytes, at most {limit} are allowed")
+        try:
+            return data.decode()
+        except UnicodeDecodeError:
+            raise ParseError(f"{name}: not UTF-8") from None
+
+    return Attribute(number, name, encode, decode)
+
+
+def _opaque(number: int, name: str, size: int | None = None) -> Attribute[bytes]:
+    def encode(value: bytes, _transaction_id: bytes) -> bytes:
+        if size is not None and len(value) != size:
+            raise ValueError(f"{name}: {len(value)} bytes, expected {size}")
+        return value
+
+    def decode(data: bytes, _transaction_id: bytes) -> bytes:
+        if size is not None and len(data) != size:
+            raise ParseError(f"{name}: {len(data)} bytes, expected {size}")
+        return data
+
+    return Attribute(number, name, encode, decode)
+
+
+def _number(number: int, name: str, layout: str) -> Attribute[int]:
+    """An unsigned number, the rest of its four bytes reserved: sent as zero, never looked at."""
+    packing = struct.Struct(layout)
+
+    def encode(value: int, _transaction_id: bytes) -> bytes:
+        try:
+            return packing.pack(value)
+        except struct.error:
+            raise ValueError(f"{name}: {value} does not fit") from None
+
+    def decode(data: bytes, _transaction_id: bytes) -> int:
+        if len(data) != packing.size:
+            raise ParseError(f"{name}: {len(data)} bytes, expected {packing.size}")
+        value: int = packing.unpack(data)[0]
+        return value
+
+    return Attribute(number, name, encode, decode)
+
+
+def _flag(number: int, name: str) -> Attribute[bool]:
+    """An attribute without a value: there or not."""
+
+    def encode(_value: bool, _transaction_id: bytes) -> bytes:
+        return b""
+
+    def decode(data: bytes, _transaction_id: bytes) -> bool:
+        if data:
+            raise ParseError(f"{name}: {len(data)} bytes, expected none")
+        return True
+
+    return Attribute(number, name, encode, decode)
+
+
+def _even_port() -> Attribute[bool]:
+    """EVEN-PORT: the top bit asks to reserve the next higher port too (RFC 8656 §18.6)."""
+
+    def encode(value: bool, _transaction_id: bytes) -> bytes:
+        return b"\x80" if value else b"\x00"
+
+    def decode(data: bytes, _transaction_id: bytes) -> bool:
+        if len(data) != 1:
+            raise ParseError(f"EVEN-PORT: {len(data)} bytes, expected 1")
+        return data[0] & 0x80 != 0
+
+    return Attribute(0x0018, "EVEN-PORT", encode, decode)
+
+
+def _error_code() -> Attribute[tuple[int, str]]:
+    """ERROR-CODE: hundreds and rest apart, then the phrase (RFC 8489 §14.8)."""
+
+    def encode(value: tuple[int, str], _transaction_id: bytes) -> bytes:
+        code, phrase = value
+        return bytes((0, 0, code // 100, code % 100)) + phrase.encode()
+
+    def decode(data: bytes, _transaction_id: bytes) -> tuple[int, str]:
+        if len(data) < 4:
+            raise ParseError(f"ERROR-CODE: {len(data)} bytes, expected 4 or more")
+        hundreds, rest = data[2] & 7, data[3]
+        if not 3 <= hundreds <= 6 or rest > 99:
+            raise ParseError(f"ERROR-CODE: {hundreds} hundreds and {rest}")
+        return hundreds * 100 + rest, data[4:].decode(errors="replace")
+
+    return Attribute(0x0009, "ERROR-CODE", encode, decode)
+
+
+def _number_list(number: int, name: str) -> Attribute[Sequence[int]]:
+    def encode(value: Sequence[int], _transaction_id: bytes) -> bytes:
+        return struct.pack(f"!{len(value)}H", *value)
+
+    def decode(data: bytes, _transaction_id: bytes) -> Sequence[int]:
+        if len(data) % 2:
+            raise ParseError(f"{name}: {len(data)} bytes, expected an even number")
+        return struct.unpack(f"!{len(data) // 2}H", data)
+
+    return Attribute(number, name, encode, decode)
+
+
+def _address(number: int, name: str, *, masked: bool) -> Attribute[Address]:
+    """An address, either plain or masked with cookie and transaction id (RFC 8489 §14.2).
+
+    The mask keeps middleboxes from rewriting what looks like an address.
+    """
+
+    def encode(value: Address, transaction_id: bytes) -> bytes:
+        host, port = value
+        packed = pack_host(host)
+        family = AddressFamily.IPV4 if len(packed) == 4 else AddressFamily.IPV6
+        if masked:
+            port ^= MAGIC_COOKIE >> 16
+            packed = _mask(packed, transaction_id)
+        return struct.pack("!BBH", 0, family, port) + packed
+
+    def decode(data: bytes, transaction_id: bytes) -> Address:
+        if len(data) < 4:
+            raise ParseError(f"{name}: {len(data)} bytes, expected 8 or 20")
+        _, family, port = struct.unpack_from("!BBH", data)
+        size = {AddressFamily.IPV4: 8, AddressFamily.IPV6: 20}.get(family)
+        if size is None:
+            raise ParseError(f"{name}: address family {family}, expected 1 or 2")
+        if len(data) != size:
+            raise ParseError(f"{name}: {len(data)} bytes, expected {size} for family {family}")
+        packed = data[4:]
+        if masked:
+            port ^= MAGIC_COOKIE >> 16
+            packed = _mask(packed, transaction_id)
+        return unpack_host(packed), port
+
+    return Attribute(number, name, encode, decode)
+
+
+def _mask(packed: bytes, transaction_id: bytes) -> bytes:
+    mask = (_COOKIE + transaction_id)[: len(packed)]
+    return (int.from_bytes(packed, "big") ^ int.from_bytes(mask, "big")).to_bytes(
+        len(packed), "big"
+    )
+
+
+# Limits of text: RFC 8489 §14.3 (USERNAME), §14.9 (REALM), §14.10 (NONCE), §14.14 (SOFTWARE).
+USERNAME: Final = _text(0x0006, "USERNAME", 508)
+ERROR_CODE: Final = _error_code()
+UNKNOWN_ATTRIBUTES: Final = _number_list(0x000A, "UNKNOWN-ATTRIBUTES")
+CHANNEL_NUMBER: Final = _number(0x000C, "CHANNEL-NUMBER", "!H2x")
+LIFETIME: Final = _number(0x000D, "LIFETIME", "!I")  # seconds
+XOR_PEER_ADDRESS: Final = _address(0x0012, "XOR-PEER-ADDRESS", masked=True)
+DATA: Final = _opaque(0x0013, "DATA")
+REALM: Final = _text(0x0014, "REALM", 763)
+NONCE: Final = _text(0x0015, "NONCE", 763)
+XOR_RELAYED_ADDRESS: Final = _address(0x0016, "XOR-RELAYED-ADDRESS", masked=True)
+REQUESTED_ADDRESS_FAMILY: Final = _number(0x0017, "REQUESTED-ADDRESS-FAMILY", "!B3x")
+EVEN_PORT: Final = _even_port()
+REQUESTED_TRANSPORT: Final = _number(0x0019, "REQUESTED-TRANSPORT", "!B3x")  # IP protocol number
+DONT_FRAGMENT: Final = _flag(0x001A, "DONT-FRAGMENT")
+XOR_MAPPED_ADDRESS: Final = _address(0x0020, "XOR-MAPPED-ADDRESS", masked=True)
+RESERVATION_TOKEN: Final = _opaque(0x0022, "RESERVATION-TOKEN", 8)
+SOFTWARE: Final = _text(0x8022, "SOFTWARE", 763)
+ALTERNATE_SERVER: Final = _address(0x8023, "ALTERNATE-SERVER", masked=False)
+
+ATTRIBUTES: Final[tuple[Attribute[Any], ...]] = (
+    USERNAME,
+    ERROR_CODE,
+    UNKNOWN_ATTRIBUTES,
+    CHANNEL_NUMBER,
+    LIFETIME,
+    XOR_PEER_ADDRESS,
+    DATA,
+    REALM,
+    NONCE,
+    XOR_RELAYED_ADDRESS,
+    REQUESTED_ADDRESS_FAMILY,
+    EVEN_PORT,
+    REQUESTED_TRANSPORT,
+    DONT_FRAGMENT,
+    XOR_MAPPED_ADDRESS,
+    RESERVATION_TOKEN,
+    SOFTWARE,
+    ALTERNATE_SERVER,
+)
+"""The table: every row, ascending by number."""

@@ -1,0 +1,61 @@
+"""Commands: what the server wants done, a closed union (:data:`Command`).
+
+The core decides, the edge does.  After each input the edge drains
+:meth:`~ringline.turn.server.TurnServer.poll_command` and performs the commands in order.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from ringline.turn.addresses import Address, ClientSocket
+
+__all__ = ["CloseRelay", "Command", "OpenRelay", "SendToClient", "SendToPeer"]
+
+
+@dataclass(slots=True)
+class SendToClient:
+    """Send a datagram from the listening socket."""
+
+    client: ClientSocket
+    data: bytes
+
+
+@dataclass(slots=True)
+class SendToPeer:
+    """Send a datagram from the relay socket of port ``relay_port``.
+
+    Attributes:
+        dont_fragment: Whether the client asked for the DF bit on this one (RFC 8656 §15).
+
+    """
+
+    relay_port: int
+    peer: Address
+    data: bytes
+    dont_fragment: bool = False
+
+
+@dataclass(slots=True)
+class OpenRelay:
+    """Open a UDP socket on ``relay_port``, then call ``handle_relay_opened`` or ``_failed``.
+
+    Attributes:
+        client: Whom it is for: where no address is configured, the relay is opened on that
+            address of ours which faces this client.
+
+    """
+
+    relay_port: int
+    client: ClientSocket
+
+
+@dataclass(slots=True)
+class CloseRelay:
+    """Close the socket on ``relay_port``."""
+
+    relay_port: int
+
+
+Command: TypeAlias = SendToClient | SendToPeer | OpenRelay | CloseRelay

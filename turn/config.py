@@ -1,0 +1,159 @@
+"""Configuration of the TURN server: one frozen dataclass, each default argued beside it.
+
+Every field is a plain value that a command line or a file can give; a wrong one raises
+:exc:`~ringline.turn.errors.ConfigError` at once, its message beginning with the field's name.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+from ringline.turn.errors import ConfigError
+from ringline.turn.peer_policy import parse_networks
+
+__all__ = ["TurnConfig"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TurnConfig:
+    """How a TURN server behaves.
+
+    At least one of ``users`` and ``secrets`` must be given: a relay for everybody is a weapon.
+    """
+
+    host: str = "0.0.0.0"  # noqa: S104 - a TURN server is there to be reached
+    """IPv4 address to listen on."""
+
+    port: int = 3478
+    """UDP port to listen on, RFC 8489's; 0 takes a free one."""
+
+    realm: str = "ringline"
+    """Named to clients and part of their keys."""
+
+    users: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}), repr=False)
+    """Static credentials, name to password."""
+
+    secrets: tuple[str, ...] = field(default=(), repr=False)
+    """Secrets of time-limited credentials, all valid at once so that one can be rotated."""
+
+    max_credential_lifetime: float = 86_400.0
+    """Seconds; a time-limited credential that runs longer was minted by mistake.  A day is what
+    the strictest public services give."""
+
+    relay_host: str | None = None
+    """Local address of the relays.  :obj:`None`: ``host``, or where that is the wildcard, for
+    each client that address of ours which faces it."""
+
+    external_address: str | None = None
+    """What peers see instead of ``relay_host``, where a NAT maps one to the other port by port."""
+
+    first_relay_port: int = 49_152
+    """Lowest relay port: the IANA dynamic range, as RFC 8656 §7.2 recommends."""
+
+    last_relay_port: int = 65_535
+    """Highest relay port."""
+
+    allow_peers: tuple[str, ...] = ()
+    """Ranges to open although they are special-purpose, like ``192.168.0.0/16`` for a LAN."""
+
+    deny_peers: tuple[str, ...] = ()
+    """Ranges to close although they are public; stronger than ``allow_peers``."""
+
+    max_allocations_per_user: int = 12
+    """A call takes one or two per network interface; two calls at a time and a restart of each
+    fit."""
+
+    max_allocations: int = 10_000
+    """For all users together; bounded by the port range too."""
+
+    max_permissions: int = 64
+    """Per allocation.  A call has one per address of the other side, seldom more than ten."""
+
+    max_channels: int = 64
+    """Per allocation, as for permissions."""
+
+    default_lifetime: float = 600.0
+    """Seconds that an allocation lives when the client does not ask for more (RFC 8656 §3.2)."""
+
+    max_lifetime: float = 3600.0
+    """Seconds that it lives at most without a refresh (RFC 8656 §7.2 recommends one hour)."""
+
+    permission_lifetime: float = 300.0
+    """Seconds (RFC 8656 §9: five minutes, fixed)."""
+
+    channel_lifetime: float = 600.0
+    """Seconds (RFC 8656 §12: ten minutes, fixed)."""
+
+    nonce_lifetime: float = 3600.0
+    """Seconds; RFC 8489 §9.2.1 wants a limit, and one more round trip an hour costs nothing."""
+
+    unauthenticated_replies_per_second: float = 10.0
+    """To one source address, in the long run: what a forged source can be hit with."""
+
+    unauthenticated_reply_burst: int = 100
+    """To one source address at once: an office behind one address that comes back after an
+    outage."""
+
+    def __post_init__(self) -> None:
+        """Check every field.
+
+        Raises:
+            ConfigError: If one cannot be meant so.
+
+        """
+        if not self.users and not self.secrets:
+            raise ConfigError("users, secrets: none given, so nobody could authenticate")
+        if any(not secret for secret in self.secrets):
+            raise ConfigError("secrets: one is empty, so that anybody could mint with it")
+        if not self.realm or len(self.realm.encode()) > 127:
+            raise ConfigError(f"realm: expected 1 to 127 bytes, got {len(self.realm.encode())}")
+        for key in ("host", "relay_host", "external_address"):
+            self._check_address(key, getattr(self, key))
+        if not 0 <= self.port <= 65_535:
+            raise ConfigError(f"port: expected 0 to 65535, got {self.port}")
+        if not 1 <= self.first_relay_port <= self.last_relay_port <= 65_535:
+            raise ConfigError(
+                "first_relay_port, last_relay_port: expected a range within 1 to 65535, got "
+                f"{self.first_relay_port} to {self.last_relay_port}"
+            )
+        for key in ("allow_peers", "deny_peers"):
+            try:
+                parse_networks(getattr(self, key))
+            except ValueError as error:
+                raise ConfigError(f"{key}: {error}") from None
+        self._check_limits()
+
+    def _check_address(self, key: str, value: str | None) -> None:
+        if value is None:
+            return
+        try:
+            address = ipaddress.IPv4Address(value)
+        except ValueError:
+            raise ConfigError(f"{key}: expected an IPv4 address, got {value!r}") from None
+        if key != "host" and address.is_unspecified:
+            raise ConfigError(f"{key}: expected one address, got the wildcard {value}")
+
+    def _check_limits(self) -> None:
+        for key in (
+            "max_credential_lifetime",
+            "max_allocations_per_user",
+            "max_allocations",
+            "max_permissions",
+            "max_channels",
+            "default_lifetime",
+            "permission_lifetime",
+            "channel_lifetime",
+            "nonce_lifetime",
+            "unauthenticated_replies_per_second",
+            "unauthenticated_reply_burst",
+        ):
+            if not getattr(self, key) > 0:
+                raise ConfigError(f"{key}: expected more than 0, got {getattr(self, key)}")
+        if self.max_lifetime < self.default_lifetime:
+            raise ConfigError(
+                f"max_lifetime: expected at least default_lifetime ({self.default_lifetime}), "
+                f"got {self.max_lifetime}"
+            )

@@ -1,0 +1,291 @@
+"""TurnUdpServer: the sockets and the clock of the TURN server, on asyncio.
+
+One listening socket for all clients, one socket per relay, one timer.  The sockets are read by
+``loop.add_reader`` and written at once, without asyncio's transports between: a relay must not
+queue what the network does not take, and a wake-up can then read all that has come instead of
+one datagram.
+
+There are no decisions here: each datagram goes to :class:`~ringline.turn.server.TurnServer`, and
+what it commands is done before the next one is read.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import logging
+import os
+import socket
+import sys
+import time
+from collections.abc import Callable
+from types import TracebackType
+from typing import Final, Self
+
+from ringline.turn.addresses import ClientSocket
+from ringline.turn.commands import OpenRelay, SendToClient, SendToPeer
+from ringline.turn.config import TurnConfig
+from ringline.turn.errors import ListenError
+from ringline.turn.metrics import DropReason, TurnMetrics
+from ringline.turn.server import TurnServer
+
+__all__ = ["TurnUdpServer"]
+
+logger = logging.getLogger(__name__)
+
+_BATCH: Final = 32
+"""Datagrams read in one wake-up of a socket, so that a busy one does not starve the others."""
+
+_DATAGRAM: Final = 65_536  # the largest there is
+_LISTENER_BUFFER: Final = 4 << 20  # a burst of key frames from every client; the kernel may cap it
+
+# Linux's numbers, which Python's socket module does not name.  Without IP_MTU_DISCOVER the kernel
+# would set the DF bit on its own judgement; RFC 8656 §15 wants it only where the client does.
+_CAN_SET_DONT_FRAGMENT: Final = sys.platform.startswith("linux")
+_IP_MTU_DISCOVER: Final = 10
+_IP_PMTUDISC_DONT: Final = 0
+_IP_PMTUDISC_DO: Final = 2
+
+
+class TurnUdpServer:
+    """A running TURN server on UDP.
+
+    Either ``async with TurnUdpServer(config) as server:`` or
+    ``server = await TurnUdpServer.start(config)`` and later ``await server.close()``.
+
+    Args:
+        config: How it behaves.
+        wall_clock: Seconds since 1970, which time-limited credentials expire by.
+
+    """
+
+    def __init__(self, config: TurnConfig, *, wall_clock: Callable[[], float] = time.time) -> None:
+        self._config = config
+        self._wall_clock: Final = wall_clock
+        self._relays: Final[dict[int, socket.socket]] = {}
+        self._listener: socket.socket | None = None
+        self._core: TurnServer | None = None
+        self._timer: asyncio.TimerHandle | None = None
+
+    @classmethod
+    async def start(cls, config: TurnConfig) -> Self:
+        """Open a server.
+
+        Raises:
+            ListenError: If the port is taken or the address is not ours.
+
+        """
+        server = cls(config)
+        await server.open()
+        return server
+
+    async def __aenter__(self) -> Self:
+        await self.open()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    @property
+    def host(self) -> str:
+        """The address that it listens on; the wildcard if so configured."""
+        return self._config.host
+
+    @property
+    def port(self) -> int:
+        """The UDP port that it listens on."""
+        return self._config.port
+
+    @property
+    def metrics(self) -> TurnMetrics:
+        """The live counters.
+
+        Raises:
+            RuntimeError: If the server is not open.
+
+        """
+        return self._running().metrics
+
+    async def open(self) -> None:
+        """Bind the listening socket and begin to serve; once.
+
+        Raises:
+            ListenError: If the port is taken or the address is not ours.
+            RuntimeError: If it was opened before: a server is opened once.
+
+        """
+        if self._core is not None:
+            raise RuntimeError("a TURN server is opened once; this one was")
+        config = self._config
+        try:
+            listener = _open_socket(config.host, config.port, buffer=_LISTENER_BUFFER)
+        except OSError as error:
+            reason = os.strerror(error.errno) if error.errno else str(error)
+            raise ListenError(
+                f"TURN: cannot listen on {config.host}:{config.port}/udp: {reason}"
+            ) from None
+        self._config = dataclasses.replace(config, port=listener.getsockname()[1])
+        self._core = TurnServer(
+            self._config, wall_clock=self._wall_clock, dont_fragment=_CAN_SET_DONT_FRAGMENT
+        )
+        self._listener = listener
+        self._loop: asyncio.AbstractEventLoop = asyncio.get_running_loop()
+        self._loop.add_reader(listener, self._read_listener, listener, self._core)
+        logger.info("TURN: listening on %s:%d/udp", self.host, self.port)
+
+    async def close(self) -> None:
+        """Close every socket; allocations end without a word.  Harmless when closed already."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        for port in list(self._relays):
+            self._close_relay(port)
+        if self._listener is not None:
+            self._loop.remove_reader(self._listener)
+            self._listener.close()
+            self._listener = None
+            logger.info("TURN: closed %s:%d/udp", self.host, self.port)
+
+    def _running(self) -> TurnServer:
+        if self._core is None:
+            raise RuntimeError("the TURN server is not open")
+        return self._core
+
+    def _read_listener(self, listener: socket.socket, core: TurnServer) -> None:
+        now = self._loop.time()
+        for _ in range(_BATCH):
+            try:
+                data, source = listener.recvfrom(_DATAGRAM)
+            except (BlockingIOError, InterruptedError):
+                break
+            except OSError as error:
+                self._count_failure(core, error)
+                break
+            core.handle_client_datagram(data, ClientSocket(source[0], source[1]), now)
+            self._perform(core, listener)
+        self._arm(core)
+
+    def _read_relay(self, port: int, relay: socket.socket, core: TurnServer) -> None:
+        listener = self._listener
+        if listener is None:
+            return  # closed in this very turn of the loop
+        now = self._loop.time()
+        for _ in range(_BATCH):
+            try:
+                data, source = relay.recvfrom(_DATAGRAM)
+            except (BlockingIOError, InterruptedError):
+                break
+            except OSError as error:
+                self._count_failure(core, error)
+                break
+            core.handle_peer_datagram(port, data, source, now)
+            self._perform(core, listener)
+
+    def _perform(self, core: TurnServer, listener: socket.socket) -> None:
+        """Do what the core commands, until there is nothing left (the drain rule)."""
+        while (command := core.poll_command()) is not None:
+            if isinstance(command, SendToClient):
+                client = command.client
+                try:
+                    listener.sendto(command.data, (client.host, client.port))
+                except OSError as error:
+                    self._count_failure(core, error)
+            elif isinstance(command, SendToPeer):
+                try:
+                    relay = self._relays[command.relay_port]
+                    if command.dont_fragment:
+                        _send_unfragmented(relay, command)
+                    else:
+                        relay.sendto(command.data, command.peer)
+                except OSError as error:
+                    self._count_failure(core, error)
+            elif isinstance(command, OpenRelay):
+                self._open_relay(core, command)
+            else:
+                self._close_relay(command.relay_port)
+
+    def _open_relay(self, core: TurnServer, command: OpenRelay) -> None:
+        port = command.relay_port
+        try:
+            host = self._relay_host(command.client)
+            relay = _open_socket(host, port)
+        except OSError as error:
+            logger.debug("TURN: cannot open a relay on port %d: %s", port, error)
+            core.handle_relay_failed(port)
+            return
+        self._relays[port] = relay
+        self._loop.add_reader(relay, self._read_relay, port, relay, core)
+        core.handle_relay_opened(port, host, self._loop.time())
+
+    def _close_relay(self, port: int) -> None:
+        relay = self._relays.pop(port)
+        self._loop.remove_reader(relay)
+        relay.close()
+
+    def _relay_host(self, client: ClientSocket) -> str:
+        config = self._config
+        if config.relay_host is not None:
+            return config.relay_host
+        if config.host != "0.0.0.0":  # noqa: S104 - compared, not bound
+            return config.host
+        # Connecting a datagram socket sends nothing; it only asks the kernel for the route.
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+            probe.connect((client.host, client.port))
+            host: str = probe.getsockname()[0]
+        return host
+
+    def _arm(self, core: TurnServer) -> None:
+        """Set the one timer to when the core wants it; on the data path that is one comparison."""
+        due = core.poll_timeout()
+        timer = self._timer
+        if timer is not None:
+            if timer.when() == due:
+                return
+            timer.cancel()
+        self._timer = None if due is None else self._loop.call_at(due, self._on_timer, core)
+
+    def _on_timer(self, core: TurnServer) -> None:
+        self._timer = None
+        core.handle_timeout(self._loop.time())
+        if self._listener is not None:
+            self._perform(core, self._listener)
+        self._arm(core)
+
+    def _count_failure(self, core: TurnServer, error: OSError) -> None:
+        core.metrics.dropped[DropReason.SOCKET] += 1
+        logger.debug("TURN: socket: %s", error)
+
+
+def _open_socket(host: str, port: int, *, buffer: int | None = None) -> socket.socket:
+    """Return a bound, non-blocking UDP socket.
+
+    Raises:
+        OSError: If it cannot be bound.
+
+    """
+    opened = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    try:
+        opened.setblocking(False)
+        if buffer is not None:
+            opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
+            opened.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, buffer)
+        if _CAN_SET_DONT_FRAGMENT:
+            opened.setsockopt(socket.IPPROTO_IP, _IP_MTU_DISCOVER, _IP_PMTUDISC_DONT)
+        opened.bind((host, port))
+    except OSError:
+        opened.close()
+        raise
+    return opened
+
+
+def _send_unfragmented(relay: socket.socket, command: SendToPeer) -> None:
+    relay.setsockopt(socket.IPPROTO_IP, _IP_MTU_DISCOVER, _IP_PMTUDISC_DO)
+    try:
+        relay.sendto(command.data, command.peer)
+    finally:
+        relay.setsockopt(socket.IPPROTO_IP, _IP_MTU_DISCOVER, _IP_PMTUDISC_DONT)

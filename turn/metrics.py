@@ -1,0 +1,69 @@
+"""Metrics: plain counters that the data path can afford, for a ``/metrics`` page to read.
+
+The core only adds to integers.  Names, labels and exposition belong to who reads them.  There is
+no counter per user: users are many, and their names are nobody's business there.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+
+from ringline.turn.error_codes import ErrorCode
+
+__all__ = ["DropReason", "TurnMetrics"]
+
+
+class DropReason(Enum):
+    """Why a datagram went no further."""
+
+    MALFORMED = "malformed"
+    """Neither ChannelData nor a STUN message that anybody sends to a server."""
+
+    RATE_LIMITED = "rate_limited"
+    """It needed an answer, and its source had its share of unauthenticated ones."""
+
+    NO_ALLOCATION = "no_allocation"
+    """Data from a client that has no allocation, or for a relay that is gone."""
+
+    NO_CHANNEL = "no_channel"
+    """ChannelData on a channel that is not bound, or no longer."""
+
+    NO_PERMISSION = "no_permission"
+    """Data to or from a peer that the client has no permission for."""
+
+    DENIED_PEER = "denied_peer"
+    """Data for a peer that the policy denies."""
+
+    OVERSIZE = "oversize"
+    """A datagram too long for the indication that would carry it."""
+
+    SOCKET = "socket"
+    """The operating system did not take or give it: no route, buffer full, too long."""
+
+
+@dataclass(slots=True)
+class TurnMetrics:
+    """Everything since the start, besides ``allocations``, which is now.
+
+    Attributes:
+        relayed_inside: Datagrams from one relayed address of ours to another, which never saw
+            the kernel; counted under both directions too.
+        unauthenticated_replies: Binding answers and challenges, the ones an attacker can have.
+        error_responses: Error answers by code, challenges included.
+        dropped: Datagrams by reason.
+
+    """
+
+    allocations: int = 0
+    allocations_created: int = 0
+    client_to_peer_datagrams: int = 0
+    client_to_peer_bytes: int = 0
+    peer_to_client_datagrams: int = 0
+    peer_to_client_bytes: int = 0
+    relayed_inside: int = 0
+    unauthenticated_replies: int = 0
+    error_responses: dict[ErrorCode, int] = field(
+        default_factory=lambda: dict.fromkeys(ErrorCode, 0)
+    )
+    dropped: dict[DropReason, int] = field(default_factory=lambda: dict.fromkeys(DropReason, 0))

@@ -1,0 +1,54 @@
+"""Quota: how many relays one user may hold, and all users together.
+
+A relay is one port.  A reserved port counts from its reservation on, so that reserving over and
+over holds no more ports than allocating does.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+__all__ = ["AllocationQuota"]
+
+
+class AllocationQuota:
+    """Counts relays by user.
+
+    Args:
+        per_user: The most that one user may hold.
+        total: The most that all may hold.
+
+    """
+
+    def __init__(self, *, per_user: int, total: int) -> None:
+        self._per_user: Final = per_user
+        self._total: Final = total
+        self._held: Final[dict[str, int]] = {}
+        self._all = 0
+
+    @property
+    def held(self) -> int:
+        """How many relays are held in all."""
+        return self._all
+
+    def user_has_room(self, user: str, count: int) -> bool:
+        """Tell whether this user may hold ``count`` more."""
+        return self._held.get(user, 0) + count <= self._per_user
+
+    def has_room(self, count: int) -> bool:
+        """Tell whether there may be ``count`` more, whoever holds them."""
+        return self._all + count <= self._total
+
+    def take(self, user: str, count: int) -> None:
+        """Count ``count`` more; the caller has asked both questions above."""
+        self._held[user] = self._held.get(user, 0) + count
+        self._all += count
+
+    def release(self, user: str, count: int) -> None:
+        """Count ``count`` fewer; users who hold nothing are forgotten."""
+        left = self._held[user] - count
+        self._all -= count
+        if left:
+            self._held[user] = left
+        else:
+            del self._held[user]

@@ -1,0 +1,453 @@
+"""TurnServer: the whole server but its sockets.
+
+::
+
+    client ─┬ ChannelData ──> channel ────────────┬─> peer is a live relay of ours? ─┬─> SendToPeer
+            ├ Send ─────────> permission, policy ─┘                                  │
+            │                                                     inside the server  │
+    peer ───┼─> handle_peer_datagram ─────────────┬──────────────────────────────────┘
+            │                                     └─> channel or permission ─┐
+            ├ Binding ───────────────────────────────────────────────────────┼─> SendToClient
+            └ Allocate, Refresh, CreatePermission, ChannelBind               │
+                └─> authenticate.py ──> allocate.py, or here ──> respond.py ─┘
+
+Like every core it is driven, it drives nothing: one input (``handle_*``), then
+:meth:`TurnServer.poll_command` until it returns :obj:`None`, then a look at
+:meth:`TurnServer.poll_timeout`.  ``now`` is seconds on one monotonic clock.
+
+Invariants:
+
+1. Nothing a client sends before it has authenticated changes any state of variable size.
+2. No datagram reaches a peer, or comes from one, without a live permission of that client.
+3. A peer address that is ours leads to a live relay of ours, or nowhere, unless allowed.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import secrets
+from collections import deque
+from collections.abc import Callable
+from typing import Final
+
+from ringline.turn.addresses import Address, AddressFamily, ClientSocket
+from ringline.turn.allocate import Allocator, granted_lifetime
+from ringline.turn.allocation import Allocation, Allocations
+from ringline.turn.attributes import (
+    ATTRIBUTES,
+    CHANNEL_NUMBER,
+    DATA,
+    DONT_FRAGMENT,
+    LIFETIME,
+    REQUESTED_ADDRESS_FAMILY,
+    XOR_PEER_ADDRESS,
+)
+from ringline.turn.authenticate import Authenticator
+from ringline.turn.channel_data import CHANNEL_HEADER
+from ringline.turn.commands import Command, SendToClient, SendToPeer
+from ringline.turn.config import TurnConfig
+from ringline.turn.credentials import Credentials
+from ringline.turn.error_codes import ErrorCode
+from ringline.turn.errors import ParseError
+from ringline.turn.metrics import DropReason, TurnMetrics
+from ringline.turn.nonces import Nonces
+from ringline.turn.peer_policy import PeerPolicy, Verdict, parse_networks
+from ringline.turn.reply_limit import ReplyLimit
+from ringline.turn.respond import Request, Responder
+from ringline.turn.stun import Message, MessageClass, Method
+
+__all__ = ["TurnServer"]
+
+logger = logging.getLogger(__name__)
+
+MAX_DATA: Final = 65_000
+"""Bytes that fit a Data indication with room for its attributes, in the 16 bits of its length."""
+
+
+class TurnServer:
+    """A STUN and TURN server.
+
+    Args:
+        config: How it behaves; ``port`` is the one that it really listens on.
+        wall_clock: Seconds since 1970, which credentials expire by.
+        rng: Chooses relay ports.
+        random_bytes: Makes keys, tokens and transaction ids.
+        dont_fragment: Whether the edge can set the DF bit.  If not, DONT-FRAGMENT is refused as
+            an attribute that is not understood, as RFC 8656 §15 wants.
+
+    """
+
+    def __init__(
+        self,
+        config: TurnConfig,
+        *,
+        wall_clock: Callable[[], float],
+        rng: random.Random | None = None,
+        random_bytes: Callable[[int], bytes] = secrets.token_bytes,
+        dont_fragment: bool = True,
+    ) -> None:
+        self.metrics: Final = TurnMetrics()
+        self._config: Final = config
+        self._random_bytes: Final = random_bytes
+        self._commands: Final[deque[Command]] = deque()
+        self._allocations: Final = Allocations()
+        self._policy: Final = PeerPolicy(
+            allow=parse_networks(config.allow_peers),
+            deny=parse_networks(config.deny_peers),
+            listener_port=config.port,
+        )
+        for host in (config.host, config.relay_host, config.external_address):
+            if host is not None:
+                self._policy.add_own_host(host)
+        self._known: Final = frozenset(
+            row.number for row in ATTRIBUTES if dont_fragment or row is not DONT_FRAGMENT
+        )
+        credentials = Credentials(
+            users=config.users,
+            secrets=config.secrets,
+            max_lifetime=config.max_credential_lifetime,
+        )
+        nonces = Nonces(random_bytes(32), lifetime=config.nonce_lifetime)
+        self._authenticator: Final = Authenticator(
+            credentials, nonces, realm=config.realm, wall_clock=wall_clock
+        )
+        self._responder: Final = Responder(
+            self._commands,
+            self.metrics,
+            realm=config.realm,
+            nonces=nonces,
+            limit=ReplyLimit(
+                random_bytes(32),
+                rate=config.unauthenticated_replies_per_second,
+                burst=config.unauthenticated_reply_burst,
+            ),
+        )
+        self._allocator: Final = Allocator(
+            config,
+            self._allocations,
+            self._responder,
+            self._commands,
+            self.metrics,
+            credentials=credentials,
+            policy=self._policy,
+            rng=rng or random.SystemRandom(),
+            random_bytes=random_bytes,
+        )
+
+    # Inputs
+
+    def handle_client_datagram(self, data: bytes, source: ClientSocket, now: float) -> None:
+        """Take a datagram that came to the listening socket."""
+        if len(data) < 4 or data[0] > 0x7F:
+            self._drop(DropReason.MALFORMED)
+        elif data[0] >= 0x40:
+            self._handle_channel_data(data, source, now)
+        else:
+            self._handle_stun(data, source, now)
+
+    def handle_peer_datagram(
+        self, relay_port: int, data: bytes, source: Address, now: float
+    ) -> None:
+        """Take a datagram that came to a relay socket."""
+        allocation = self._allocations.by_port.get(relay_port)
+        if allocation is None:  # a reserved port, or a late one
+            self._drop(DropReason.NO_ALLOCATION)
+        else:
+            self._deliver(allocation, source, data, now, inside=False)
+
+    def handle_relay_opened(self, relay_port: int, host: str, now: float) -> None:
+        """The edge has performed :class:`OpenRelay`; the socket is bound to ``host``."""
+        self._allocator.handle_relay_opened(relay_port, host, now)
+
+    def handle_relay_failed(self, relay_port: int) -> None:
+        """The edge could not perform :class:`OpenRelay`."""
+        self._allocator.handle_relay_failed(relay_port)
+
+    def handle_timeout(self, now: float) -> None:
+        """Let end what is due; harmless when nothing is."""
+        for allocation in self._allocations.pop_expired(now):
+            self._allocator.release(allocation)
+        self._allocator.handle_timeout(now)
+
+    # Outputs
+
+    def poll_command(self) -> Command | None:
+        """Return the next thing to do, or :obj:`None`."""
+        return self._commands.popleft() if self._commands else None
+
+    def poll_timeout(self) -> float | None:
+        """Return when to call :meth:`handle_timeout`, or :obj:`None` if nothing can end."""
+        first, second = self._allocations.next_expiry(), self._allocator.poll_timeout()
+        if first is None or second is None:
+            return first if second is None else second
+        return min(first, second)
+
+    # Data, the short way
+
+    def _handle_channel_data(self, data: bytes, source: ClientSocket, now: float) -> None:
+        allocation = self._allocations.by_client.get(source)
+        if allocation is None:
+            self._drop(DropReason.NO_ALLOCATION)
+            return
+        number, length = CHANNEL_HEADER.unpack_from(data)
+        binding = allocation.channels.by_number.get(number)
+        if binding is None or binding.expires_at <= now:
+            self._drop(DropReason.NO_CHANNEL)
+            return
+        if length > len(data) - 4:
+            self._drop(DropReason.MALFORMED)
+            return
+        payload = data[4 : 4 + length]  # what follows is padding
+        self._send(allocation, binding.peer, payload, now, relayed_only=binding.relayed_only)
+
+    def _send(
+        self,
+        allocation: Allocation,
+        peer: Address,
+        data: bytes,
+        now: float,
+        *,
+        relayed_only: bool,
+        dont_fragment: bool = False,
+    ) -> None:
+        """Pass on what a client may send."""
+        target = self._allocations.by_relayed.get(peer)
+        if target is None and relayed_only:
+            self._drop(DropReason.NO_ALLOCATION)
+            return
+        metrics = self.metrics
+        metrics.client_to_peer_datagrams += 1
+        metrics.client_to_peer_bytes += len(data)
+        if target is None:
+            self._commands.append(SendToPeer(allocation.relay_port, peer, data, dont_fragment))
+        else:
+            metrics.relayed_inside += 1
+            self._deliver(target, allocation.relayed, data, now, inside=True)
+
+    def _deliver(
+        self, allocation: Allocation, source: Address, data: bytes, now: float, *, inside: bool
+    ) -> None:
+        """Pass on to a client what a peer sent, if the client wants it.
+
+        ``inside`` tells that it comes from a relay of ours.  An address of ours that is meant
+        for relays only is not believed when the datagram came by a socket.
+        """
+        binding = allocation.channels.by_peer.get(source)
+        if (
+            binding is not None
+            and binding.expires_at > now
+            and (inside or not binding.relayed_only)
+        ):
+            message = CHANNEL_HEADER.pack(binding.number, len(data)) + data
+        else:
+            permission = allocation.permissions.find(source[0], now)
+            if permission is None or (permission.relayed_only and not inside):
+                self._drop(DropReason.NO_PERMISSION)
+                return
+            if len(data) > MAX_DATA:
+                self._drop(DropReason.OVERSIZE)
+                return
+            indication = Message(Method.DATA, MessageClass.INDICATION, self._random_bytes(12))
+            message = indication.add(XOR_PEER_ADDRESS, source).add(DATA, data).serialize()
+        metrics = self.metrics
+        metrics.peer_to_client_datagrams += 1
+        metrics.peer_to_client_bytes += len(data)
+        self._commands.append(SendToClient(allocation.client, message))
+
+    # STUN
+
+    def _handle_stun(self, data: bytes, source: ClientSocket, now: float) -> None:
+        relay = self._allocations.by_port.get(source.port)
+        if relay is not None and source.address in (relay.local, relay.relayed):
+            # A relay of ours asks for a relay: somebody builds a loop (invariant 3).
+            self._drop(DropReason.DENIED_PEER)
+            return
+        try:
+            message = Message.parse(data)
+        except ParseError as error:
+            self._drop(DropReason.MALFORMED, error)
+            return
+        if message.message_class is MessageClass.REQUEST:
+            self._handle_request(message, source, now)
+        elif message.message_class is MessageClass.INDICATION:
+            self._handle_indication(message, source, now)
+        else:
+            self._drop(DropReason.MALFORMED)  # we have asked nothing
+
+    def _handle_indication(self, message: Message, source: ClientSocket, now: float) -> None:
+        if message.method == Method.BINDING:
+            return  # a keep-alive
+        allocation = self._allocations.by_client.get(source)
+        if allocation is None:
+            self._drop(DropReason.NO_ALLOCATION)
+            return
+        try:
+            peer, data = message.get(XOR_PEER_ADDRESS), message.get(DATA)
+            dont_fragment = message.get(DONT_FRAGMENT) is not None
+        except ParseError as error:
+            self._drop(DropReason.MALFORMED, error)
+            return
+        unknown = message.unknown_required(self._known)
+        if message.method != Method.SEND or unknown or peer is None or data is None:
+            self._drop(DropReason.MALFORMED)
+            return
+        if allocation.permissions.find(peer[0], now) is None:
+            self._drop(DropReason.NO_PERMISSION)
+            return
+        verdict = self._policy.judge(peer)
+        if verdict is Verdict.DENIED or peer[1] == 0:
+            self._drop(DropReason.DENIED_PEER)
+            return
+        self._send(
+            allocation,
+            peer,
+            data,
+            now,
+            relayed_only=verdict is Verdict.RELAYED_ONLY,
+            dont_fragment=dont_fragment,
+        )
+
+    def _handle_request(self, message: Message, source: ClientSocket, now: float) -> None:
+        if message.method == Method.BINDING:
+            self._handle_binding(message, source, now)
+            return
+        if message.method not in _AUTHENTICATED:
+            self._drop(DropReason.MALFORMED)
+            return
+        allocation = self._allocations.by_client.get(source)
+        try:
+            request = self._authenticator.authenticate(message, source, allocation, now)
+        except ParseError as error:
+            logger.debug("bad credentials: %s", error)
+            request = ErrorCode.BAD_REQUEST
+        if isinstance(request, ErrorCode):
+            self._responder.challenge(message, source, request, now)
+            return
+        unknown = message.unknown_required(self._known)
+        if unknown:
+            self._responder.refuse(request, ErrorCode.UNKNOWN_ATTRIBUTE, unknown)
+            return
+        try:
+            if message.method == Method.ALLOCATE:
+                self._allocator.handle_request(request, allocation, now)
+            else:
+                self._handle_owned(request, allocation, now)
+        except ParseError as error:
+            logger.debug("bad request: %s", error)
+            self._responder.refuse(request, ErrorCode.BAD_REQUEST)
+
+    def _handle_binding(self, message: Message, source: ClientSocket, now: float) -> None:
+        unknown = message.unknown_required(self._known)
+        if unknown:
+            code = ErrorCode.UNKNOWN_ATTRIBUTE
+            self._responder.challenge(message, source, code, now, unknown)
+        else:
+            self._responder.tell_address(message, source, now)
+
+    def _handle_owned(self, request: Request, allocation: Allocation | None, now: float) -> None:
+        """Perform a request about an allocation, which must be there and the asker's own."""
+        if allocation is None:
+            code: ErrorCode | None = ErrorCode.ALLOCATION_MISMATCH
+        elif request.username != allocation.username:
+            code = ErrorCode.WRONG_CREDENTIALS
+        elif request.message.method == Method.REFRESH:
+            code = self._refresh(request, allocation, now)
+        elif request.message.method == Method.CREATE_PERMISSION:
+            code = self._create_permission(request, allocation, now)
+        else:
+            code = self._bind_channel(request, allocation, now)
+        if code is not None:
+            self._responder.refuse(request, code)
+
+    def _refresh(self, request: Request, allocation: Allocation, now: float) -> ErrorCode | None:
+        """Put off the end of an allocation, or end it (RFC 8656 §8.2)."""
+        family = request.message.get(REQUESTED_ADDRESS_FAMILY)
+        requested = request.message.get(LIFETIME)
+        if family is not None and family != AddressFamily.IPV4:
+            return ErrorCode.PEER_ADDRESS_FAMILY_MISMATCH
+        if requested == 0:
+            self._allocations.remove(allocation)
+            self._responder.succeed(request, (LIFETIME, 0))
+            self._allocator.release(allocation)
+            return None
+        lifetime = granted_lifetime(requested, self._config)
+        self._allocations.extend(allocation, now + lifetime)
+        self._responder.succeed(request, (LIFETIME, int(lifetime)))
+        return None
+
+    def _create_permission(
+        self, request: Request, allocation: Allocation, now: float
+    ) -> ErrorCode | None:
+        """Install or renew permissions, all that are asked for or none (RFC 8656 §10.2)."""
+        hosts = [host for host, _ in request.message.get_all(XOR_PEER_ADDRESS)]
+        if not hosts:
+            return ErrorCode.BAD_REQUEST
+        verdicts: dict[str, Verdict] = {}
+        for host in hosts:
+            verdict, code = self._judge((host, 0))
+            if code is not None:
+                return code
+            verdicts[host] = verdict
+        if not allocation.permissions.has_room(verdicts, now):
+            return ErrorCode.INSUFFICIENT_CAPACITY
+        for host, verdict in verdicts.items():
+            allocation.permissions.install(
+                host,
+                now + self._config.permission_lifetime,
+                relayed_only=verdict is Verdict.RELAYED_ONLY,
+            )
+        self._responder.succeed(request)
+        return None
+
+    def _bind_channel(
+        self, request: Request, allocation: Allocation, now: float
+    ) -> ErrorCode | None:
+        """Bind or renew a channel, and the permission that it implies (RFC 8656 §12.2).
+
+        The permission lasts as long as the channel: clients that only ever renew their channels
+        would else lose what peers send after five minutes.
+        """
+        number = request.message.get(CHANNEL_NUMBER)
+        peer = request.message.get(XOR_PEER_ADDRESS)
+        if number is None or peer is None or peer[1] == 0:
+            return ErrorCode.BAD_REQUEST
+        if allocation.channels.conflicts(number, peer, now):
+            return ErrorCode.BAD_REQUEST
+        verdict, code = self._judge(peer)
+        if code is not None:
+            return code
+        relayed_only = verdict is Verdict.RELAYED_ONLY
+        if relayed_only and peer not in self._allocations.by_relayed:
+            return ErrorCode.FORBIDDEN  # ours, and no relay: say so rather than drop its data
+        if not allocation.channels.has_room(number, now) or not allocation.permissions.has_room(
+            (peer[0],), now
+        ):
+            return ErrorCode.INSUFFICIENT_CAPACITY
+        expires_at = now + self._config.channel_lifetime
+        allocation.channels.bind(number, peer, expires_at, relayed_only=relayed_only)
+        allocation.permissions.install(
+            peer[0],
+            max(expires_at, now + self._config.permission_lifetime),
+            relayed_only=relayed_only,
+        )
+        self._responder.succeed(request)
+        return None
+
+    def _judge(self, peer: Address) -> tuple[Verdict, ErrorCode | None]:
+        verdict = self._policy.judge(peer)
+        if verdict is Verdict.DENIED:
+            return verdict, ErrorCode.FORBIDDEN
+        if ":" in peer[0]:  # relays are IPv4
+            return verdict, ErrorCode.PEER_ADDRESS_FAMILY_MISMATCH
+        return verdict, None
+
+    def _drop(self, reason: DropReason, error: ParseError | None = None) -> None:
+        self.metrics.dropped[reason] += 1
+        if logger.isEnabledFor(logging.DEBUG):
+            logger.debug("dropped: %s %s", reason.value, error or "")
+
+
+_AUTHENTICATED: Final = frozenset(
+    {Method.ALLOCATE, Method.REFRESH, Method.CREATE_PERMISSION, Method.CHANNEL_BIND}
+)
