@@ -13,10 +13,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import os
 import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -291,14 +290,13 @@ class _Demo:
 
 
 @contextlib.contextmanager
-def _signals_cancel() -> Any:  # noqa: ANN401 - a context manager
-    """Cancel this task on SIGTERM and SIGHUP as asyncio does on Ctrl-C, so that children end."""
+def _signals_cancel() -> Iterator[None]:
+    """Cancel this task on Ctrl-C, SIGTERM and SIGHUP, so that every child is ended."""
     loop, task = asyncio.get_running_loop(), asyncio.current_task()
-    names = [name for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
-    numbers = [getattr(signal, name) for name in names]
-    if task is None or os.name == "nt":
+    if task is None or sys.platform == "win32":  # no such handlers: asyncio's own for Ctrl-C
         yield
         return
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     for number in numbers:
         loop.add_signal_handler(number, task.cancel)
     try:

@@ -366,7 +366,7 @@ def _make_client(options: TalkOptions, *, outgoing: bool) -> Client:
     transport = TransportConfig(addresses=("127.0.0.1",) if options.local else None, link=link)
     return Client(
         options.server,
-        name=None if options.token else options.name,
+        name=options.name,
         token=options.token,
         relay_only=options.relay,
         config=ClientConfig(max_calls=1, call=CallConfig(transport=transport)),

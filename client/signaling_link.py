@@ -254,7 +254,8 @@ class SignalingLink:
             message = self._wire.parse_server_message(data)
         except ParseError as error:
             # Newer than we are, or broken: of no use, but its number counts.
-            self._arrives(error.seq, 0, now)
+            if self._welcomed:
+                self._arrives(error.seq, 0, now)
             return
         if isinstance(message, wire.Welcome):
             self._handle_welcome(message, now)

@@ -140,7 +140,7 @@ class Call:
             caller.user: _Member(caller.user, True, "joined", device=caller, media=invite.media),
             invite.to: _Member(invite.to, False, "invited"),
         }
-        self._dismissed: Final[dict[DeviceKey, CallEnd]] = {}  # devices that lost the race
+        self._ends: Final[dict[DeviceKey, CallEnd]] = {}  # what devices were told that are out
         self._outbound: Final[deque[Outbound]] = deque()
 
     # ---------------------------------------------------------------- what others ask
@@ -163,6 +163,10 @@ class Call:
     def joined_devices(self) -> Iterable[DeviceKey]:
         """Return the devices that are in the call, the caller's included."""
         return [m.device for m in self._members.values() if m.device is not None]
+
+    def end_for(self, device: DeviceKey) -> CallEnd | None:
+        """Return what a device was told when the call was over for it; :obj:`None` if it is not."""
+        return self._ends.get(device)
 
     def snapshot(self, now: float) -> CallSnapshot:
         """Return where the call stands, for clients."""
@@ -207,7 +211,7 @@ class Call:
         member = self._members.get(device.user)
         if self._state is not CallState.RINGING or member is None or member.caller:
             return
-        if self._rings_until - now < self._config.min_incoming_time or device in self._dismissed:
+        if self._rings_until - now < self._config.min_incoming_time or device in self._ends:
             return
         member.ringing.setdefault(device, [])
         servers = self._mint(device, self.id)
@@ -250,9 +254,9 @@ class Call:
             self._refuse(device, message, ErrorCode.UNKNOWN_CALL, f"no call {self.id}")
         elif self._state is CallState.ENDED:
             self._answer_late(device, message)
-        elif device in self._dismissed:
+        elif device in self._ends:
             if isinstance(message, CallAccept | CallDecline | CallEnd):
-                self._send(device, self._dismissed[device])
+                self._send(device, self._ends[device])
         elif member.device == device:
             self._handle_joined(member, message, now)
         elif device in member.ringing:
@@ -283,11 +287,14 @@ class Call:
         self._offer = None  # the call is remembered for a while, its descriptions are not
         self._caller_candidates.clear()
         for device in told:
-            shown = self._shown_reason(reason, device)
-            self._send(
+            self._tell_end(
                 device,
                 CallEnd(
-                    call=self.id, reason=shown, detail=detail, sender=by, replaced_by=replaced_by
+                    call=self.id,
+                    reason=self._shown_reason(reason, device),
+                    detail=detail,
+                    sender=by,
+                    replaced_by=replaced_by,
                 ),
             )
 
@@ -370,20 +377,20 @@ class Call:
         for candidates in held:
             self._relay(member, candidates)
         for loser in losers:
-            self._dismissed[loser] = CallEnd(
-                call=self.id, reason=EndReason.ANSWERED_ELSEWHERE, sender=member.name
+            self._tell_end(
+                loser,
+                CallEnd(call=self.id, reason=EndReason.ANSWERED_ELSEWHERE, sender=member.name),
             )
-            self._send(loser, self._dismissed[loser])
         self._check_described()
         self._tell_state(now)
 
     def _decline(self, member: _Member, device: DeviceKey, reason: EndReason, now: float) -> None:
         for other in [key for key in member.ringing if key != device]:
             del member.ringing[other]
-            self._dismissed[other] = CallEnd(
-                call=self.id, reason=EndReason.DECLINED_ELSEWHERE, sender=member.name
+            self._tell_end(
+                other,
+                CallEnd(call=self.id, reason=EndReason.DECLINED_ELSEWHERE, sender=member.name),
             )
-            self._send(other, self._dismissed[other])
         self.handle_end(reason, now, by=member.name)
 
     # ---------------------------------------------------------------- a device that joined
@@ -483,10 +490,14 @@ class Call:
             message, CallInvite | CallAccept | CallDecline | CallCancel | CallEnd | CallPath
         ):
             return
-        end = self._dismissed.get(device)
-        if end is None:
+        end = self._ends.get(device)
+        if end is None:  # a device that came after the end
             assert self.reason is not None  # noqa: S101 - the call has ended
             end = CallEnd(call=self.id, reason=self._shown_reason(self.reason, device))
+        self._send(device, end)
+
+    def _tell_end(self, device: DeviceKey, end: CallEnd) -> None:
+        self._ends[device] = end
         self._send(device, end)
 
     def _shown_reason(self, reason: EndReason, device: DeviceKey) -> EndReason:

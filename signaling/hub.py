@@ -313,6 +313,8 @@ class Hub:
         self._show(device.user)
         for snapshot in self._switchboard.snapshots(device, now):
             self._send(session, snapshot)
+        for end in self._switchboard.ends(device):  # it may have missed them
+            self._send(session, end)
         self._switchboard.handle_device_arrived(device, now)
 
     def _check_name_free(self, device: DeviceKey, now: float) -> None:

@@ -8,7 +8,7 @@ server, ``<-`` server to client, ``<>`` both: relayed, with ``from`` stamped by 
 ``t``                  meaning
 =================  ==  ======================================================================
 ``hello``          ->  first message: who I am, or which session I resume
-``welcome``        <-  the session; after it comes ``call.state`` for each call of this device
+``welcome``        <-  the session; then ``call.state`` for each call of this device
 ``ping, pong``     <>  is anybody there; also carries acknowledgements
 ``presence.sub``   ->  tell me who is there
 ``presence.update`` <- who is there; changes only, unless ``full``
@@ -22,7 +22,7 @@ server, ``<-`` server to client, ``<>`` both: relayed, with ``from`` stamped by 
 ``call.path``      ->  this member's media path works, or is lost
 ``call.restart``   <>  the offerer is asked for an ICE restart
 ``call.state``     <-  where the call stands: after welcome and on each change
-``call.end``       <>  the call is over; each member gets exactly one per session and call
+``call.end``       <>  the call is over; each device gets one, again after a new session
 ``call.quality``   ->  a small digest for statistics
 ``sdp.offer``      <>  an offer that did not ride in the invite, or a later one
 ``sdp.answer``     <>  likewise for answers

@@ -59,6 +59,7 @@ class Switchboard:
         self._devices_of: Final = devices_of
         self._calls: Final[dict[str, Call]] = {}
         self._calls_by_user: Final[dict[str, dict[str, Call]]] = {}  # those that have not ended
+        self._ended_by_user: Final[dict[str, dict[str, Call]]] = {}  # those still remembered
         self._timers: Final[Timers[str]] = Timers()
         self._outbound: Final[deque[Outbound]] = deque()
         self._ended: Final[deque[Call]] = deque()  # for statistics
@@ -89,6 +90,14 @@ class Switchboard:
             for call in self._calls_by_user.get(device.user, {}).values()
             if call.concerns(device)
         ]
+
+    def ends(self, device: DeviceKey) -> list[CallEnd]:
+        """Return the ends of the calls of a device that ended not long ago."""
+        calls = (
+            *self._ended_by_user.get(device.user, {}).values(),
+            *self._calls_by_user.get(device.user, {}).values(),  # over for this device only
+        )
+        return [end for call in calls if (end := call.end_for(device)) is not None]
 
     def count_by_state(self) -> dict[CallState, int]:
         """Return how many calls are in each state, ended ones left out."""
@@ -145,7 +154,7 @@ class Switchboard:
         while (call_id := self._timers.pop_due(now)) is not None:
             call = self._calls[call_id]
             if call.state is CallState.ENDED:
-                del self._calls[call_id]
+                self._forget(call)
                 continue
             call.handle_timeout(now)
             self._settle(call)
@@ -249,11 +258,15 @@ class Switchboard:
         assert call.ended_at is not None  # noqa: S101 - set with the state
         self._timers.set(call.id, call.ended_at + self._config.ended_call_ttl)
         for user in call.users:
-            calls = self._calls_by_user.get(user, {})
-            if calls.pop(call.id, None) is not None and user == call.caller.user:
-                self._ended.append(call)
-            if not calls:
-                self._calls_by_user.pop(user, None)
+            if _take_out(self._calls_by_user, user, call.id):
+                self._ended_by_user.setdefault(user, {})[call.id] = call
+                if user == call.caller.user:
+                    self._ended.append(call)
+
+    def _forget(self, call: Call) -> None:
+        del self._calls[call.id]
+        for user in call.users:
+            _take_out(self._ended_by_user, user, call.id)
 
     def _refuse(self, device: DeviceKey, message: ClientMessage, code: ErrorCode, why: str) -> None:
         ref = message.id or str(message.__struct_config__.tag)
@@ -265,3 +278,12 @@ class Switchboard:
 
     def _send(self, device: DeviceKey, message: Message) -> None:
         self._outbound.append(Outbound(device, message))
+
+
+def _take_out(calls_by_user: dict[str, dict[str, Call]], user: str, call_id: str) -> bool:
+    """Take a call out of an index; return whether it was there."""
+    calls = calls_by_user.get(user, {})
+    found = calls.pop(call_id, None) is not None
+    if found and not calls:
+        del calls_by_user[user]
+    return found

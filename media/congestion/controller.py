@@ -43,6 +43,12 @@ _DRAIN_PACING_FACTOR: Final = 1.1
 _DEFAULT_ROUND_TRIP: Final = 0.2
 """Seconds, until one is measured; libwebrtc's."""
 
+_UNHEARD_BYTES: Final = 14_000
+_UNHEARD_SECONDS: Final = 1.5
+"""What may be under way before the first feedback: a key frame and a few more.  On a usual path
+feedback comes long before that much has left; on a slow one the start rate would otherwise fill
+the queue for seconds.  Not for longer than this time, in case no feedback ever comes."""
+
 _SILENCE: Final = 0.5
 """Seconds without feedback, and two round trips, that are silence: five report intervals."""
 
@@ -142,9 +148,9 @@ class CongestionController:
         return self._queue.seconds
 
     @property
-    def usage(self) -> Usage:
-        """Whether the queue grows."""
-        return self._trend.usage
+    def feedback_lost(self) -> int:
+        """Feedback packets that never came."""
+        return self._log.reports_lost
 
     @property
     def feedback_round_trip(self) -> float | None:
@@ -166,6 +172,12 @@ class CongestionController:
             and self._queue.seconds < _CALM_QUEUE + jitter,
             jitter=jitter,
         )
+
+    def is_window_full(self, now: float) -> bool:
+        """Tell whether pictures should wait for the first feedback on what is under way."""
+        if self._fed_back or now - self._heard_at > _UNHEARD_SECONDS:
+            return False
+        return self._log.in_flight > _UNHEARD_BYTES
 
     def poll_return(self) -> bool:
         """Tell, once, that packets get through again after a silence."""
@@ -238,7 +250,7 @@ class CongestionController:
             self._next_silence_step = None
             return
         self._unheard_since = None
-        self._heard_at = now
+        self._heard_at = self._void_before = now
         self._queue = QueueDelay()
         self._reports.restart(now)
         before, self._before_silence = self._before_silence, None

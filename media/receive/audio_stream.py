@@ -21,6 +21,8 @@ from typing import Final
 
 import numpy as np
 
+from ringline.media.codecs.opus_packet import has_redundancy
+from ringline.media.errors import ParseError
 from ringline.media.frames import AUDIO_FRAME_SAMPLES, AudioFrame
 from ringline.media.receive.conceal import (
     AudioDecoder,
@@ -29,6 +31,7 @@ from ringline.media.receive.conceal import (
     Samples,
     drop_frame,
     insert_frame,
+    mean_square,
 )
 from ringline.media.receive.jitter_buffer import (
     JitterBuffer,
@@ -53,6 +56,11 @@ class AudioStreamConfig:
 
     max_catch_up: float = 0.1
     """Seconds of missed frames that a late timer still gives: more would be heard as a jump."""
+
+    redundancy_hold: float = 2.0
+    """Seconds for which one more frame is held after a packet carried a copy of the one before.
+    The copy of a lost packet comes 20 ms after it should have, and senders make copies only where
+    packets are lost."""
 
     hurry_after: int = 5
     """Frames (100 ms) above the target from which one is dropped in loud sound too: at that
@@ -85,6 +93,8 @@ class AudioStream:
         self._ready: list[tuple[Samples, int]] = []  # decoded sound and how much is made up
         self._queued = 0  # samples in _ready
         self._next_tick: float | None = None
+        self._lip_sync_delay = 0.0
+        self._redundant_until = 0.0
         self._concealed = 0  # samples made up for packets known to be lost
         self._is_concealing = False
         self._stats: Final = AudioReceiveStats()
@@ -97,8 +107,14 @@ class AudioStream:
             return  # padding
         if self._next_tick is None:
             self._next_tick = now + self._start_delay
+        if _has_redundancy(payload):
+            self._redundant_until = now + self._config.redundancy_hold
         media_time = self._unwrapper.unwrap(timestamp)
         self.buffer.handle_packet(sequence, media_time, payload, now, repaired=retransmitted)
+
+    def set_lip_sync_delay(self, delay: float) -> None:
+        """Hold sound this many seconds longer, for the picture's sake."""
+        self._lip_sync_delay = delay
 
     def restart(self) -> None:
         """Expect another source's packets; the clock goes on."""
@@ -125,6 +141,8 @@ class AudioStream:
             return frames
         if now - self._next_tick > self._config.max_catch_up:
             self._next_tick = now - self._config.max_catch_up + _FRAME_SECONDS
+        redundancy = _FRAME_SECONDS if now < self._redundant_until else 0.0
+        self.buffer.set_extra_delay(self._lip_sync_delay + redundancy)
         while self._next_tick <= now:
             frames.append(self._play(self._next_tick, captured_at))
             self._next_tick += _FRAME_SECONDS
@@ -153,8 +171,8 @@ class AudioStream:
         samples, made_up = self._take()
         stats = self._stats
         stats.total_samples_received += _FRAME
-        level = np.square(samples.astype(np.float64) / 32768.0).mean()
-        stats.total_audio_energy += float(level) * _FRAME_SECONDS
+        level = mean_square(samples) / (32_768.0 * 32_768.0)
+        stats.total_audio_energy += level * _FRAME_SECONDS
         when = None
         if media_time is not None and made_up < _FRAME:
             when = captured_at(media_time, at)
@@ -260,3 +278,10 @@ class AudioStream:
                 self._ready[0] = (samples[len(part) :], max(0, made_up - len(part)))
         self._queued -= _FRAME
         return np.concatenate(parts), total
+
+
+def _has_redundancy(payload: bytes) -> bool:
+    try:
+        return has_redundancy(payload)
+    except ParseError:
+        return False  # the decoder will refuse it

@@ -27,6 +27,7 @@ __all__ = [
     "Samples",
     "drop_frame",
     "insert_frame",
+    "mean_square",
 ]
 
 logger = logging.getLogger(__name__)
@@ -143,7 +144,7 @@ class Concealer:
 
     def is_quiet(self, samples: Samples) -> bool:
         """Tell whether a seam within these samples is not heard; learns the usual level."""
-        level = float(np.sqrt(np.mean(np.square(samples, dtype=np.float64))))
+        level = mean_square(samples) ** 0.5
         if level > self._config.quiet_level:
             # Up at once, down slowly: the level of speech, not of the pauses in it.
             self._level = max(level, self._level + 0.02 * (level - self._level))
@@ -158,6 +159,12 @@ class Concealer:
             samples[:length] = (samples[:length] * np.linspace(0.0, 1.0, length)).astype(np.int16)
         self._made_up = 0
         return samples
+
+
+def mean_square(samples: Samples) -> float:
+    """Return the mean of the squared samples; 2**30 is full scale."""
+    values = samples.astype(np.float32)
+    return float(values @ values) / max(1, len(values))
 
 
 def drop_frame(first: Samples, second: Samples, ramp: int) -> Samples:

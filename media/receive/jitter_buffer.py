@@ -190,7 +190,7 @@ class JitterBuffer:
             self._discard(min(self._packets))
 
     def set_extra_delay(self, delay: float) -> None:
-        """Hold sound this many seconds longer than the path asks for (lip sync)."""
+        """Hold sound this many seconds longer than the path asks for (lip sync, redundancy)."""
         self._extra_delay = delay
 
     @property

@@ -421,7 +421,7 @@ class ReceivePipeline:
     def _play(self, stream: _Stream, audio: AudioStream, now: float) -> None:
         is_first = stream is self._first("audio")
         if is_first:
-            audio.buffer.set_extra_delay(self._lip_sync.audio_delay)
+            audio.set_lip_sync_delay(self._lip_sync.audio_delay)
 
         def captured_at(media_time: int, played_at: float) -> float | None:
             wallclock = stream.clock.wallclock(media_time)

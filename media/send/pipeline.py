@@ -29,6 +29,7 @@ Invariants:
 from __future__ import annotations
 
 import logging
+import math
 import random
 from collections import deque
 from collections.abc import Callable
@@ -205,6 +206,8 @@ class SendPipeline:
             return
         self._allocate(now)
         queue = self._pacer.queued_bytes * 8 / self._controller.target_bitrate
+        if self._controller.is_window_full(now):
+            queue = math.inf
         before = stream.encode.size
         job = stream.encode.handle_frame(frame, now, queue_seconds=queue)
         if job is None:
@@ -367,6 +370,7 @@ class SendPipeline:
             loss=self._controller.loss,
             inherent_loss=self._controller.inherent_loss,
             queue_delay=self._controller.queue_delay,
+            feedback_lost=self._controller.feedback_lost,
             pacer_bytes=self._pacer.queued_bytes,
             bytes_on_wire=self._bytes_on_wire,
             packets_sent=sum(stream.packets for stream in self._transmit_by_ssrc.values()),

@@ -49,6 +49,7 @@ class SendStats:
     loss: float = 0.0  # fractionLost, of late
     inherent_loss: float = 0.0  # that the path loses at any rate
     queue_delay: float = 0.0  # at the bottleneck, seconds
+    feedback_lost: int = 0  # reports on our packets that never came
     pacer_bytes: int = 0  # that wait to leave
     bytes_on_wire: int = 0  # headers of every layer included
     packets_sent: int = 0  # packetsSent

@@ -9,7 +9,7 @@
      driver ── call          endpoints, links and a clock; a call of two real sessions
        │         │
      marks ── codecs         numbered pictures and sounds, and codecs that look at nothing else
-       │
+       │                     (video_codec, audio_codec)
     observe                  what a person notices of a call: freezes, gaps, delays
 
     nat                      what a home router does to addresses, for whoever has addresses

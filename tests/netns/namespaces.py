@@ -27,7 +27,16 @@ from typing import Final, Literal, Self
 
 from ringline.media.simulate.profile import NetworkProfile
 
-__all__ = ["SERVER_ADDRESS", "Host", "Internet", "Nat", "remove_leftovers", "why_impossible"]
+__all__ = [
+    "OTHER_SERVER_ADDRESS",
+    "SERVER_ADDRESS",
+    "Host",
+    "Internet",
+    "Nat",
+    "read_line",
+    "remove_leftovers",
+    "why_impossible",
+]
 
 Nat = Literal["none", "cone", "symmetric", "blocked"]
 """What stands between a host and the internet.

@@ -383,7 +383,7 @@ def test_late_words_on_an_ended_call_are_answered_with_its_reason() -> None:
     call.handle_message(ANN, CallEnd(call=ID), 2.0)
     out(call)
     call.handle_message(BOB, CallEnd(call=ID, reason=EndReason.CONNECTION_LOST), 2.0)
-    assert out(call) == [(BOB, CallEnd(call=ID, reason=EndReason.HANGUP))]
+    assert out(call) == [(BOB, CallEnd(call=ID, reason=EndReason.HANGUP, sender="ann"))]
     call.handle_message(BOB, CANDIDATES, 2.0)
     assert out(call) == []
 

@@ -616,3 +616,17 @@ def test_only_so_much_is_kept_for_who_is_away() -> None:
     fresh = world.open()
     world.say(fresh, "hello", name="ann", device="1")
     assert world.kinds(fresh) == ["welcome", "call.state"]
+
+
+def test_a_device_that_begins_anew_hears_what_ended_meanwhile() -> None:
+    world = World()
+    ann, bob = world.enter("ann"), world.enter("bob")
+    world.connect(IDS[0], ann, bob, "bob")
+    world.lose(ann)
+    world.say(bob, "call.end", call=IDS[0])
+    again = world.open()
+    world.say(again, "hello", name="ann", device="1")
+    assert [(m["t"], m.get("reason")) for m in world.heard(again)] == [
+        ("welcome", None),
+        ("call.end", "hangup"),
+    ]

@@ -78,6 +78,19 @@ def test_what_an_outage_took_is_no_loss_of_the_path() -> None:
     assert feeder.controller.loss == 0.0
 
 
+def test_what_left_before_a_reconnection_is_no_loss_of_the_new_path() -> None:
+    feeder = Feeder()
+    feeder.run(2)
+    feeder.run(0.1, hears=False, lost=True)
+    feeder.controller.set_connected(False, feeder.now)
+    feeder.controller.set_connected(True, feeder.now)
+    feeder.run(0.5)
+    feeder.controller.handle_feedback(TransportFeedback(1, 2, 100, 21, [None] * 5), feeder.now)
+    feeder.run(1)
+    assert feeder.controller.loss == 0.0
+    assert feeder.controller.feedback_lost == 0
+
+
 def test_a_path_that_comes_back_goes_on_from_half_of_what_it_was() -> None:
     feeder = Feeder()
     feeder.run(2)
@@ -86,6 +99,17 @@ def test_a_path_that_comes_back_goes_on_from_half_of_what_it_was() -> None:
     assert feeder.controller.poll_timeout() is None
     feeder.controller.set_connected(True, feeder.now + 20)
     assert feeder.controller.target_bitrate == before  # not above the start rate: all of it
+
+
+def test_before_the_first_feedback_only_so_much_is_under_way() -> None:
+    feeder = Feeder()
+    feeder.run(0.2, hears=False)
+    assert not feeder.controller.is_window_full(feeder.now)
+    feeder.run(0.2, hears=False)
+    assert feeder.controller.is_window_full(feeder.now)
+    assert not feeder.controller.is_window_full(1.6)  # perhaps none ever comes
+    feeder.run(0.1)
+    assert not feeder.controller.is_window_full(feeder.now)
 
 
 def test_reports_serve_until_transport_wide_feedback_comes() -> None:

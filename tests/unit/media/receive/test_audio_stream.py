@@ -79,6 +79,21 @@ def test_a_copy_in_the_packet_behind_it_is_no_concealment() -> None:
     assert (stats.concealed_samples, stats.fec_packets_recovered) == (0, 1)
 
 
+def test_where_packets_carry_copies_they_are_waited_for() -> None:
+    stream = make()
+    now = 0.0
+    for number in range(100):
+        feed(stream, number, b"\x02\x05R")
+        now = number * 0.02
+        tick(stream, now)
+    assert stream.buffer.target == pytest.approx(0.04)
+    for number in range(100, 250):
+        feed(stream, number, b"\x02\x05")
+        now = number * 0.02
+        tick(stream, now)
+    assert stream.buffer.target == pytest.approx(0.02)
+
+
 def test_quiet_sound_is_where_delay_is_got_rid_of() -> None:
     stream = make()
     now = 0.0

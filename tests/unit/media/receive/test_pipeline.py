@@ -67,10 +67,10 @@ PARAMETERS = SessionParameters(
 
 
 class FakeOpus:
-    """A packet of two bytes or more is a number; its sound is that number throughout."""
+    """A packet is one byte that says CELT, then a number; its sound is that number throughout."""
 
     def decode(self, packet: bytes) -> NDArray[np.int16]:
-        return np.full(960, int.from_bytes(packet[:2], "big"), np.int16)
+        return np.full(960, int.from_bytes(packet[1:3], "big"), np.int16)
 
     def decode_redundancy(self, next_packet: bytes, samples: int = 960) -> NDArray[np.int16] | None:
         del next_packet, samples
@@ -128,7 +128,7 @@ class Sender:
         return packet.serialize(IDS)
 
     def audio(self) -> RtpPacket:
-        payload = self.voice() if self.voice else (1000 + self.voices).to_bytes(2, "big")
+        payload = self.voice() if self.voice else b"\xf8" + (1000 + self.voices).to_bytes(2, "big")
         packet = RtpPacket(
             111, self.audio_sequence & 0xFFFF, self.voices * 960, AUDIO_SSRC, payload=payload
         )

@@ -38,13 +38,13 @@ AUDIO_SSRC, VIDEO_SSRC, RTX_SSRC = Ssrc(0xA), Ssrc(0xB), Ssrc(0xC)
 class FakeVideoEncoder:
     """Meets its rate within a quarter; key frames are five times as large."""
 
-    def __init__(self, config: Vp8Config) -> None:
+    def __init__(self, config: Vp8Config, seed: int) -> None:
         self.has_golden = False
         self.bitrate = config.bitrate
         self.sizes: list[tuple[int, int]] = []
         self.forced: list[bool] = []
         self.fails = False
-        self._rng = random.Random(7)  # noqa: S311 - sizes, not secrets
+        self._rng = random.Random(seed)  # noqa: S311 - sizes, not secrets
 
     def encode(
         self,
@@ -92,13 +92,14 @@ class FakeAudioEncoder:
 
 
 class FakeCodecs:
-    def __init__(self) -> None:
+    def __init__(self, seed: int = 7) -> None:
+        self._seed = seed
         self.video: list[FakeVideoEncoder] = []
         self.audio: list[FakeAudioEncoder] = []
 
     def video_encoder(self, name: str, config: Vp8Config) -> FakeVideoEncoder:
         assert name == "VP8"
-        self.video.append(FakeVideoEncoder(config))
+        self.video.append(FakeVideoEncoder(config, self._seed))
         return self.video[-1]
 
     def audio_encoder(self, name: str, config: OpusConfig) -> FakeAudioEncoder:
@@ -158,12 +159,13 @@ class VirtualCall:
     report_only: bool = False
     config: SendConfig = field(default_factory=SendConfig)
     session: SessionParameters = field(default_factory=parameters)
-    codecs: Any = field(default_factory=FakeCodecs)
+    codecs: Any = None
     size: tuple[int, int] = (640, 360)
 
     def __post_init__(self) -> None:
         rng = random.Random(self.seed)  # noqa: S311 - faults, not secrets
         self.now = 0.0
+        self.codecs = self.codecs or FakeCodecs(self.seed)
         self.link: Link[None] = Link(LinkProfile.parse(self.up), rng=rng)
         self.back: Link[RtcpPacket] = Link(LinkProfile.parse(self.down), rng=rng)
         self.pipeline = SendPipeline(
