@@ -431,7 +431,7 @@ def _guarded(run: Callable[[], None], *, json_lines: bool = False, verbose: bool
         raise
     except (KeyboardInterrupt, asyncio.CancelledError):
         raise typer.Exit(130) from None
-    except Exception as error:  # noqa: BLE001 - a person gets a line, --verbose the rest
+    except Exception as error:
         logging.getLogger(__name__).debug("what led here:", exc_info=True)
         code = _code_of(error)
         text = str(error)

@@ -157,7 +157,8 @@ class Call:
         self._media: Final = CallMedia(
             codecs=codecs,
             config=config.session,
-            send=lambda data: self._transport.send(data),
+            # Looked up each time: a crossing call takes another transport.
+            send=lambda data: self._transport.send(data),  # noqa: PLW0108
             on_event=self._handle_media_event,
         )
         self._media.set_agreed("video", agreed=video)

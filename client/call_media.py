@@ -120,7 +120,7 @@ class CallMedia:
             parameters,
             self._config,
             codecs=self._codecs,
-            rng=random.Random(random.SystemRandom().getrandbits(64)),
+            rng=random.SystemRandom(),
             wall_clock=time.time,
             now=self._loop.time(),
         )

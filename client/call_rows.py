@@ -6,10 +6,8 @@ One row has what arrived here and what left from here; the other side's row has 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Final
 
 from ringline.client.call import CallStats
-from ringline.client.transport import PathKind
 from ringline.media.session import SessionStats
 
 __all__ = ["CallRow", "ReceivedRow", "RowMaker", "SentRow", "path_word"]
@@ -135,12 +133,12 @@ class RowMaker:
         )
 
 
-def path_word(kind: PathKind) -> str:
-    """Return the word for people: whether media goes straight or through the relay."""
-    return _PATH_WORDS[kind]
+def path_word(kind: str) -> str:
+    """Return the word for people, ``direct`` or ``relay``, for the kind of a path.
 
-
-_PATH_WORDS: Final[dict[PathKind, str]] = {"host": "direct", "srflx": "direct", "relay": "relay"}
+    One through NATs (``srflx``) is direct too: nobody stands between the two.
+    """
+    return "relay" if kind == "relay" else "direct"
 
 
 def _count(stats: SessionStats) -> _Counters:

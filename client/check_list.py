@@ -25,6 +25,7 @@ Invariants:
 3. Checks of one list leave at most every ``pace``, except triggered ones, each of which answers
    an authenticated check of the other side.
 4. The list never ends by itself: losing every pair only makes it search.
+5. No pair is selected for longer than ``consent_expires`` after its last answer.
 
 Sans I/O: feed ``handle_*``, then drain :meth:`CheckList.poll_check`, then call again at
 :meth:`CheckList.poll_timeout`.
@@ -81,6 +82,9 @@ class CheckConfig:
     alive_for: float = 2.5
     """After its last answer a pair counts as alive.  Late answers count, so a round trip of
     many seconds is alive as long as answers come at all."""
+
+    consent_expires: float = 30.0
+    """After its last answer nothing may be sent on a pair any more (RFC 7675 §5.1)."""
 
     relay_wait: float = 0.3
     """How long a direct pair may take before a relayed one is nominated.  Costs no time: media
@@ -263,7 +267,12 @@ class CheckList(Generic[SocketT]):
         self._select(now)
 
     def handle_timeout(self, now: float) -> None:
-        """Let time pass: a pair may have died."""
+        """Let time pass: a pair may have died, or its consent may have expired."""
+        for pair in self._pairs:
+            if pair.valid and now - pair.answered_at >= self.config.consent_expires:
+                pair.valid = pair.nominated = False
+                if pair is self.selected:
+                    self.selected = None
         self._select(now)
 
     # Outputs

@@ -127,6 +127,7 @@ class Client:
         self._calls: Final[dict[str, Call]] = {}
         self._handler: IncomingHandler | None = None
         self._handling: Final[set[asyncio.Task[None]]] = set()
+        self._closing: Final[set[asyncio.Task[None]]] = set()  # calls that let go of their sockets
         self._people: dict[str, str] = {}
         self._closed: Final = asyncio.Event()
 
@@ -158,6 +159,7 @@ class Client:
         for task in list(self._handling):
             task.cancel()
         await asyncio.gather(*self._handling, return_exceptions=True)
+        await asyncio.gather(*self._closing)
         await self._signaling.close()
         self._closed.set()
 
@@ -324,6 +326,9 @@ class Client:
 
     def _handle_ended(self, call: Call) -> None:
         self._calls.pop(call.id, None)
+        task = asyncio.create_task(call.closed())
+        self._closing.add(task)
+        task.add_done_callback(self._closing.discard)
 
 
 def _ulid(wall_clock: float) -> str:

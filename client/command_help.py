@@ -50,7 +50,7 @@ Examples:
   ringline call desk --server wss://calls.example --token "$TOKEN"
   ringline call desk --seconds 10 --json | grep stats"""
 
-ANSWER: Final = """Wait for calls and answer every one, one at a time; others hear that you are busy.
+ANSWER: Final = """Wait for calls and answer each; others meanwhile hear that you are busy.
 
 \b
 Examples:
@@ -59,17 +59,17 @@ Examples:
   ringline answer --as radio --play concert.mp4
   RINGLINE_TOKEN=... ringline answer --server wss://calls.example"""
 
-SERVE: Final = """Run the server: signaling, the page for browsers, and the TURN relay, in one process.
+SERVE: Final = """Run the server: signaling, the page for browsers, the TURN relay.
 
 Without --dev people need a token, signed with a key that only this server has: the first
 start makes one and keeps it, readable by you alone; 'ringline token NAME' gives tokens.
 
 \b
 Examples:
-  ringline serve --dev                                    to try things out, on this machine
-  ringline serve --dev --host 0.0.0.0 --turn-allow-peer 192.168.0.0/16   trusted LAN
+  ringline serve --dev                      to try things out, on this machine
+  ringline serve --dev --host 0.0.0.0 --turn-allow-peer 192.168.0.0/16    in a trusted LAN
   ringline serve --host 0.0.0.0 --external-host calls.example
-  ringline serve --port 0 --turn-port 0 --json            free ports; a script reads which"""
+  ringline serve --port 0 --turn-port 0 --json      free ports; a script reads which"""
 
 MINT: Final = """Print a token that lets NAME into a server run without --dev.
 

@@ -12,7 +12,7 @@ from typing import Final
 from ringline.client.demo_report import summarize
 from ringline.client.demo_stats import DirectionStats
 from ringline.client.verify_recording import RecordingFacts
-from ringline.client.witness import Testimony
+from ringline.client.witness import Impression
 
 __all__ = ["describe_direction", "find_problems"]
 
@@ -22,7 +22,7 @@ nobody would call seeing and hearing each other."""
 
 
 def find_problems(
-    testimonies: Mapping[str, Testimony | None],
+    impressions: Mapping[str, Impression | None],
     recording: RecordingFacts | None,
     *,
     recorder: str,
@@ -31,7 +31,7 @@ def find_problems(
     """Return why the demo failed, one line each; an empty list if it went well.
 
     Args:
-        testimonies: What each side saw and heard, by its name; :obj:`None` if it never told.
+        impressions: What each side saw and heard, by its name; :obj:`None` if it never told.
         recording: What is in the recording, or :obj:`None` if there is none.
         recorder: Whose recording it is.
         seconds: How long they were to talk.
@@ -39,17 +39,17 @@ def find_problems(
     """
     least = seconds * _LEAST_SHARE
     problems = []
-    for name, testimony in testimonies.items():
-        if testimony is None:
+    for name, impression in impressions.items():
+        if impression is None:
             problems.append(f"{name} never got into the call")
             continue
-        if testimony.moving_seconds < least:
+        if impression.moving_seconds < least:
             problems.append(
-                f"{name} saw a moving picture for {testimony.moving_seconds:.1f} s of "
-                f"{seconds:g} s ({testimony.pictures} pictures)"
+                f"{name} saw a moving picture for {impression.moving_seconds:.1f} s of "
+                f"{seconds:g} s ({impression.pictures} pictures)"
             )
-        if testimony.heard_seconds < least:
-            problems.append(f"{name} heard {testimony.heard_seconds:.1f} s of {seconds:g} s")
+        if impression.heard_seconds < least:
+            problems.append(f"{name} heard {impression.heard_seconds:.1f} s of {seconds:g} s")
     if recording is None:
         problems.append(f"there is no recording of what {recorder} saw and heard")
         return problems
@@ -67,17 +67,17 @@ def find_problems(
 
 
 def describe_direction(
-    watcher: str, watched: str, rows: Sequence[DirectionStats], testimony: Testimony | None
+    watcher: str, watched: str, rows: Sequence[DirectionStats], impression: Impression | None
 ) -> str:
     """Return one direction of a call in a sentence or two."""
-    if not rows or testimony is None:
+    if not rows or impression is None:
         return f"{watcher} got nothing from {watched}."
     summary = summarize(rows)
     size = f" at {summary['width']}x{summary['height']}" if summary["width"] else ""
     way = {"direct": "straight", "relay": "through the TURN relay"}.get(rows[-1].path, "")
     sentence = (
-        f"{watcher} saw {watched} move for {testimony.moving_seconds:.1f} s{size} "
-        f"and heard {testimony.heard_seconds:.1f} s"
+        f"{watcher} saw {watched} move for {impression.moving_seconds:.1f} s{size} "
+        f"and heard {impression.heard_seconds:.1f} s"
     )
     sentence += f", {way}." if way else "."
     details = [f"{_mean_rate(rows) / 1000:.0f} kbit/s"]
@@ -91,8 +91,8 @@ def describe_direction(
         details.append(f"{freezes} freeze{'' if freezes == 1 else 's'} ({frozen:.1f} s)")
     else:
         details.append("no freeze")
-    if testimony.first_picture is not None:
-        details.append(f"first picture after {testimony.first_picture:.2f} s")
+    if impression.first_picture is not None:
+        details.append(f"first picture after {impression.first_picture:.2f} s")
     return f"{sentence} {', '.join(details).capitalize()}."
 
 

@@ -29,7 +29,7 @@ from ringline.client.errors import LocalError
 from ringline.client.exit_codes import ExitCode
 from ringline.client.io_processes import Child
 from ringline.client.verify_recording import RecordingFacts, inspect_recording
-from ringline.client.witness import Testimony
+from ringline.client.witness import Impression
 from ringline.media.errors import RecordingError
 
 if TYPE_CHECKING:
@@ -106,7 +106,7 @@ class _Demo:
             f"{_CALLER} -> {_CALLEE}": DirectionRows(),
             f"{_CALLEE} -> {_CALLER}": DirectionRows(),
         }
-        self._testimonies: Final[dict[str, Testimony | None]] = {_CALLER: None, _CALLEE: None}
+        self._impressions: Final[dict[str, Impression | None]] = {_CALLER: None, _CALLEE: None}
         self._recording: Final = options.out / "callee.mkv"
 
     async def run(self) -> ExitCode:
@@ -230,8 +230,8 @@ class _Demo:
                 case "state":
                     self._screen.handle_state(name, str(entry.get("state")))
                 case "ended":
-                    if entry.get("testimony") is not None:
-                        self._testimonies[name] = Testimony(**entry["testimony"])
+                    if entry.get("impression") is not None:
+                        self._impressions[name] = Impression(**entry["impression"])
                 case "error":
                     error_text = f": {entry.get('text')}"
         code = await child.wait()
@@ -263,7 +263,7 @@ class _Demo:
             if not problems:
                 problems.append(str(error))
         problems += find_problems(
-            self._testimonies, recording, recorder=_CALLEE, seconds=options.seconds
+            self._impressions, recording, recorder=_CALLEE, seconds=options.seconds
         )
         rows = {name: direction.rows for name, direction in self._directions.items()}
         name, summary = "nothing", "nothing between the two"
@@ -271,9 +271,9 @@ class _Demo:
             name, summary = options.network.name, options.network.summary
         report = make_report(rows, network=name, recording=recording, problems=problems)
         report["relay"] = options.relay
-        report["testimonies"] = {
-            side: None if testimony is None else asdict(testimony)
-            for side, testimony in self._testimonies.items()
+        report["impressions"] = {
+            side: None if impression is None else asdict(impression)
+            for side, impression in self._impressions.items()
         }
         (options.out / "report.json").write_text(json.dumps(report, indent=2) + "\n")
         network = f"{name}: {summary}" if options.network is not None else name
@@ -281,7 +281,7 @@ class _Demo:
         plots.save(options.out / "plots.png")
         sentences = [
             describe_direction(
-                watcher, watched, rows[f"{watched} -> {watcher}"], self._testimonies[watcher]
+                watcher, watched, rows[f"{watched} -> {watcher}"], self._impressions[watcher]
             )
             for watcher, watched in ((_CALLEE, _CALLER), (_CALLER, _CALLEE))
         ]

@@ -75,8 +75,10 @@ async def serve(options: ServeOptions) -> None:
     except ValueError as error:
         raise LocalError(str(error)) from None
     async with RinglineServer(config) as server:
+        stopped = asyncio.create_task(server.wait_stopped())
+        await asyncio.sleep(0)  # it hears signals from now on: who reads our line may send one
         _announce(server, options, key_path)
-        await server.wait_stopped()
+        await stopped
     if not options.json_lines:
         print("the server has stopped")  # noqa: T201 - this is the command's output
 

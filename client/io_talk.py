@@ -179,7 +179,7 @@ async def _answer_one(
         call = await incoming.accept(audio=sources.audio, video=sources.video or False)
     except CallEndedError as error:
         await sources.close()
-        output.tell("ended", str(error), reason="cancelled", detail="", seconds=0, testimony=None)
+        output.tell("ended", str(error), reason="cancelled", detail="", seconds=0, impression=None)
         return ExitCode.OK
     for sink in _open_sinks(options, record, incoming.caller, output):
         call.add_sink(audio=sink.audio, video=sink.video)
@@ -267,15 +267,15 @@ class _Talk:
 
     def _handle_ended(self, reason: str, detail: str) -> None:
         now = self._loop.time()
-        seconds, testimony = 0.0, None
+        seconds, impression = 0.0, None
         words = reason.replace("_", " ") + (f": {detail}" if detail else "")
         text = ""  # a call that never came about is told as an error
         if self._witness is not None and self._connected_at is not None:
             seconds = now - self._connected_at
-            testimony = asdict(self._witness.testify(now))
+            impression = asdict(self._witness.sum_up(now))
             text = f"the call with {self._call.peer} ended after {seconds:.0f} s ({words})"
         self._output.tell(
-            "ended", text, reason=reason, detail=detail, seconds=seconds, testimony=testimony
+            "ended", text, reason=reason, detail=detail, seconds=seconds, impression=impression
         )
 
     def _answer_video(self) -> None:

@@ -159,8 +159,8 @@ class UdpSocket:
                 self._socket.sendto(data, address)
         except BlockingIOError:
             self._dropped["socket full"] += 1
-        except OSError:
-            # The address or the interface is gone, or an ICMP error came back.
+        except (OSError, OverflowError):
+            # The address or the interface is gone, an ICMP error came back, or no such port.
             self._dropped["socket error"] += 1
 
     def close(self) -> None:

@@ -13,8 +13,8 @@ With ``--json`` each line is an object with a ``type``:
 ``message``  ``text``: from the other side
 ``stats``    each second: ``second``, ``path``, ``received``, ``sent``
              (fields of :class:`~.call_rows.ReceivedRow` and :class:`~.call_rows.SentRow`)
-``ended``    ``reason``, ``detail``, ``seconds`` (of connected talk), ``testimony`` (fields of
-             :class:`~.witness.Testimony`), or null if it never connected
+``ended``    ``reason``, ``detail``, ``seconds`` (of connected talk), ``impression`` (fields of
+             :class:`~.witness.Impression`), or null if it never connected
 ``error``    ``text``, ``code``: the exit code
 ============ ===================================================================================
 """

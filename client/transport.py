@@ -268,7 +268,7 @@ class DataChannel(Protocol):
         """
 
     def close(self) -> None:
-        """Send what waits, then end it."""
+        """End it; what waits for an open channel is lost."""
 
 
 TransportEvent = (

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from ringline.media.frames import AudioFrame, VideoFrame
 
-__all__ = ["Testimony", "Witness"]
+__all__ = ["Impression", "Witness"]
 
 _GRID: Final = (90, 160)
 """Rows and columns that a picture is brought down to: enough to see a mouth move."""
@@ -38,7 +38,7 @@ _PAUSE: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Testimony:
+class Impression:
     """What was seen and heard.
 
     Attributes:
@@ -126,12 +126,12 @@ class Witness:
         self._latencies.clear()
         return latency
 
-    def testify(self, now: float) -> Testimony:
+    def sum_up(self, now: float) -> Impression:
         """Return what was seen and heard until ``now``."""
         longest = self._longest_still
         if self._pictures:
             longest = max(longest, now - self._changed_at)
-        return Testimony(
+        return Impression(
             pictures=self._pictures,
             moving_seconds=self._moving,
             longest_still=longest,
@@ -149,4 +149,5 @@ def _shrink(luma: NDArray[np.uint8]) -> NDArray[np.int16]:
     # Sums of rows first: they are contiguous, which makes this several times faster.
     sums = cut.reshape(height, rows, width * columns).sum(axis=1, dtype=np.uint32)
     means = sums.reshape(height, width, columns).sum(axis=2) // (rows * columns)
-    return means.astype(np.int16)
+    cells: NDArray[np.int16] = means.astype(np.int16)
+    return cells

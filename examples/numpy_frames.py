@@ -54,7 +54,9 @@ async def watch(call: Call) -> None:
         if count % 15 == 0:
             brightness = frame.luma.mean()
             age = asyncio.get_running_loop().time() - (frame.captured_at or 0.0)
-            print(f"{frame.width}x{frame.height}, brightness {brightness:.0f}, {age * 1e3:.0f} ms old")
+            print(
+                f"{frame.width}x{frame.height}, brightness {brightness:.0f}, {age * 1e3:.0f} ms old"
+            )
         count += 1
     print(f"{count} pictures came")
 

@@ -112,6 +112,7 @@ class MediaSession:
         )
         self._receive: Final = ReceivePipeline(parameters, config.receive, codecs=codecs, now=now)
         self._connected = False
+        self._closed = False
         self._rtcp: Final[deque[bytes]] = deque()
         self._job_owners: Final[dict[int, SendPipeline | ReceivePipeline]] = {}
         self._malformed = 0
@@ -156,6 +157,7 @@ class MediaSession:
         if self._connected and streams:
             self._queue_rtcp([Bye(list(streams))])
         self._send.set_connected(connected=False, now=now)
+        self._closed = True
 
     # Time
 
@@ -173,6 +175,8 @@ class MediaSession:
 
     def poll_datagram(self, now: float) -> bytes | None:
         """Return the next datagram that leaves at ``now``: RTCP first, it is small and urgent."""
+        if self._closed:
+            return self._rtcp.popleft() if self._rtcp else None
         self._collect_rtcp(now)
         if not self._connected:
             self._rtcp.clear()

@@ -244,7 +244,8 @@ class Call:
             return  # an accepted call lives on its media path, not on its sessions
         if member.caller and member.device == device:
             self.handle_end(EndReason.SIGNALING_FAILED, now)
-        elif member.ringing.pop(device, None) is not None and not rings_elsewhere:
+        elif device in member.ringing and not rings_elsewhere:
+            # With others left it stays listed: should it come back, it hears how this ended.
             self.handle_end(EndReason.OFFLINE, now)
 
     def handle_message(self, device: DeviceKey, message: ClientMessage, now: float) -> None:
@@ -339,6 +340,8 @@ class Call:
             case CallDecline():
                 reason = EndReason.BUSY if message.reason == "busy" else EndReason.DECLINED
                 self._decline(member, device, reason, now)
+            case CallEnd(reason=EndReason.UNSUPPORTED):  # no person said no: it cannot be answered
+                self._decline(member, device, EndReason.UNSUPPORTED, now, detail=message.detail)
             case CallEnd():
                 self._decline(member, device, EndReason.DECLINED, now)
             case IceCandidates():
@@ -384,14 +387,16 @@ class Call:
         self._check_described()
         self._tell_state(now)
 
-    def _decline(self, member: _Member, device: DeviceKey, reason: EndReason, now: float) -> None:
+    def _decline(
+        self, member: _Member, device: DeviceKey, reason: EndReason, now: float, detail: str = ""
+    ) -> None:
         for other in [key for key in member.ringing if key != device]:
             del member.ringing[other]
             self._tell_end(
                 other,
                 CallEnd(call=self.id, reason=EndReason.DECLINED_ELSEWHERE, sender=member.name),
             )
-        self.handle_end(reason, now, by=member.name)
+        self.handle_end(reason, now, by=member.name, detail=detail)
 
     # ---------------------------------------------------------------- a device that joined
 

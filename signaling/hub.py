@@ -516,22 +516,23 @@ class Hub:
         if session is None:
             self._refuse_hello(connection, ErrorCode.HELLO_EXPECTED, "no hello came in time", now)
             return
-        silent = now - connection.last_heard
-        interval = self._ping_interval(session)
-        if silent >= interval + self._config.dead_after:
+        # Sums as in _arm, not differences: these round otherwise, and a timer that is due and
+        # not due at once would come up for ever.
+        ping_due = connection.last_heard + self._ping_interval(session)
+        if now >= ping_due + self._config.dead_after:
             self._close(connection, CloseCode.DEAD, "nothing was heard for too long", now)
             return
-        if silent >= interval and not connection.pinged:
+        if now >= ping_due and not connection.pinged:
             connection.pinged = True
             self._send(session, Ping(last_seq=session.channel.sent))
         self._arm(connection, session)
 
     def _arm(self, connection: Connection, session: Session) -> None:
         """Set the time of the next look at the connection: its ping, or after that its end."""
-        wait = self._ping_interval(session)
+        due = connection.last_heard + self._ping_interval(session)
         if connection.pinged:
-            wait += self._config.dead_after
-        self._connection_timers.set(connection.number, connection.last_heard + wait)
+            due += self._config.dead_after
+        self._connection_timers.set(connection.number, due)
 
     def _ping_interval(self, session: Session) -> float:
         in_call = self._switchboard.holds(session.device)

@@ -31,6 +31,8 @@ _log = logging.getLogger(__name__)
 _FULL: Final = 32_768
 """Bytes in a socket's send buffer from which on writing to it is left to a task of its own; below
 asyncio's high-water mark of 64 KiB a write never waits."""
+_CLOSE_TIMEOUT: Final = 2.0
+"""Seconds for the other side's close frame."""
 
 
 class _Socket:
@@ -53,6 +55,13 @@ class _Socket:
         """Whether a write might have to wait."""
         transport = self.transport
         return transport is not None and transport.get_write_buffer_size() > _FULL
+
+    def cut(self) -> None:
+        """Drop the connection without a word; the reading side ends."""
+        self.queue.clear()
+        self.queued_bytes = 0
+        if self.transport is not None:
+            self.transport.abort()
 
     async def flush(self) -> None:
         """Write what waits."""
@@ -107,7 +116,7 @@ class WebSocketServer:
             compress=False,  # 116 kB of memory a socket instead of 16 (measured), to save little
             max_msg_size=self._config.max_message_bytes,
             heartbeat=None,  # the protocol has pings of its own, which browsers can see
-            timeout=2.0,  # for the other side's close frame
+            timeout=_CLOSE_TIMEOUT,
         )
         code: int | None = None
         try:
@@ -155,13 +164,22 @@ class WebSocketServer:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self._config.drain_time):
                 await self._empty.wait()
-        await asyncio.gather(
-            *(
-                socket.websocket.close(code=CloseCode.GOING_AWAY, message=b"the server stops")
-                for socket in list(self._sockets.values())
-            ),
-            return_exceptions=True,
-        )
+        sockets = list(self._sockets.values())
+        for socket in sockets:
+            socket.closing = True
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_CLOSE_TIMEOUT):
+                await asyncio.gather(
+                    *(
+                        socket.websocket.close(
+                            code=CloseCode.GOING_AWAY, message=b"the server stops"
+                        )
+                        for socket in sockets
+                    ),
+                    return_exceptions=True,
+                )
+        for socket in sockets:
+            socket.cut()
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -179,10 +197,12 @@ class WebSocketServer:
                 socket.closing = True
             else:
                 socket.queued_bytes += len(item.data)
-                if socket.queued_bytes > self._config.max_outbox_bytes:
-                    socket.closing = True
-                    socket.queue.clear()
-                    item = CloseSocket(item.connection, CloseCode.OVERLOADED, "reads too slowly")
+                socket.closing = socket.queued_bytes > self._config.max_outbox_bytes
+            if socket.closing and socket.writer is not None:
+                # It does not read, so a close frame would not get through either.
+                _log.debug("connection %d: cut, it reads too slowly", item.connection)
+                socket.cut()
+                continue
             socket.queue.append(item)
             if socket.writer is None:
                 touched[item.connection] = socket

@@ -3,12 +3,12 @@
 ::
 
     client ──UDP──> io_udp ──> server.TurnServer ──> commands ──> io_udp ──UDP──> peer
-                               │ stun, attributes, channel_data      bytes <-> messages
-                               │ authenticate: credentials, nonces   who asks
-                               │ allocate: ports, quota, reservation a relay of one's own
-                               │ permission, channel_binding         to and from whom
-                               │ peer_policy                         and to whom never
-                               └ respond: reply_limit, metrics       answers, counted
+                               │ stun, attributes, channel_data        bytes <-> messages
+                               │ authenticate: credentials, nonces     who asks
+                               │ allocate: ports, quota, reservation   a relay of one's own
+                               │ maintain: permission, channel_binding to and from whom
+                               │ peer_policy                           and to whom never
+                               └ respond: reply_limit, metrics         answers, counted
 
 ``server`` and all below it do no I/O and read no clock; ``io_udp`` has the sockets, the timer
 and no decisions.  Run one inside an asyncio program::

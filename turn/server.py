@@ -9,7 +9,7 @@
             │                                     └─> channel or permission ─┐
             ├ Binding ───────────────────────────────────────────────────────┼─> SendToClient
             └ Allocate, Refresh, CreatePermission, ChannelBind               │
-                └─> authenticate.py ──> allocate.py, or here ──> respond.py ─┘
+                └─> authenticate.py ──> allocate.py, maintain.py ──> respond ─┘
 
 Like every core it is driven, it drives nothing: one input (``handle_*``), then
 :meth:`TurnServer.poll_command` until it returns :obj:`None`, then a look at
@@ -31,16 +31,13 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final
 
-from ringline.turn.addresses import Address, AddressFamily, ClientSocket
-from ringline.turn.allocate import Allocator, granted_lifetime
+from ringline.turn.addresses import Address, ClientSocket
+from ringline.turn.allocate import Allocator
 from ringline.turn.allocation import Allocation, Allocations
 from ringline.turn.attributes import (
     ATTRIBUTES,
-    CHANNEL_NUMBER,
     DATA,
     DONT_FRAGMENT,
-    LIFETIME,
-    REQUESTED_ADDRESS_FAMILY,
     XOR_PEER_ADDRESS,
 )
 from ringline.turn.authenticate import Authenticator
@@ -50,11 +47,12 @@ from ringline.turn.config import TurnConfig
 from ringline.turn.credentials import Credentials
 from ringline.turn.error_codes import ErrorCode
 from ringline.turn.errors import ParseError
+from ringline.turn.maintain import Maintainer
 from ringline.turn.metrics import DropReason, TurnMetrics
 from ringline.turn.nonces import Nonces
 from ringline.turn.peer_policy import PeerPolicy, Verdict, parse_networks
 from ringline.turn.reply_limit import ReplyLimit
-from ringline.turn.respond import Request, Responder
+from ringline.turn.respond import Responder
 from ringline.turn.stun import Message, MessageClass, Method
 
 __all__ = ["TurnServer"]
@@ -133,6 +131,9 @@ class TurnServer:
             policy=self._policy,
             rng=rng or random.SystemRandom(),
             random_bytes=random_bytes,
+        )
+        self._maintainer: Final = Maintainer(
+            config, self._allocations, self._allocator, self._responder, self._policy
         )
 
     # Inputs
@@ -332,7 +333,7 @@ class TurnServer:
             if message.method == Method.ALLOCATE:
                 self._allocator.handle_request(request, allocation, now)
             else:
-                self._handle_owned(request, allocation, now)
+                self._maintainer.handle_request(request, allocation, now)
         except ParseError as error:
             logger.debug("bad request: %s", error)
             self._responder.refuse(request, ErrorCode.BAD_REQUEST)
@@ -344,103 +345,6 @@ class TurnServer:
             self._responder.challenge(message, source, code, now, unknown)
         else:
             self._responder.tell_address(message, source, now)
-
-    def _handle_owned(self, request: Request, allocation: Allocation | None, now: float) -> None:
-        """Perform a request about an allocation, which must be there and the asker's own."""
-        if allocation is None:
-            code: ErrorCode | None = ErrorCode.ALLOCATION_MISMATCH
-        elif request.username != allocation.username:
-            code = ErrorCode.WRONG_CREDENTIALS
-        elif request.message.method == Method.REFRESH:
-            code = self._refresh(request, allocation, now)
-        elif request.message.method == Method.CREATE_PERMISSION:
-            code = self._create_permission(request, allocation, now)
-        else:
-            code = self._bind_channel(request, allocation, now)
-        if code is not None:
-            self._responder.refuse(request, code)
-
-    def _refresh(self, request: Request, allocation: Allocation, now: float) -> ErrorCode | None:
-        """Put off the end of an allocation, or end it (RFC 8656 §8.2)."""
-        family = request.message.get(REQUESTED_ADDRESS_FAMILY)
-        requested = request.message.get(LIFETIME)
-        if family is not None and family != AddressFamily.IPV4:
-            return ErrorCode.PEER_ADDRESS_FAMILY_MISMATCH
-        if requested == 0:
-            self._allocations.remove(allocation)
-            self._responder.succeed(request, (LIFETIME, 0))
-            self._allocator.release(allocation)
-            return None
-        lifetime = granted_lifetime(requested, self._config)
-        self._allocations.extend(allocation, now + lifetime)
-        self._responder.succeed(request, (LIFETIME, int(lifetime)))
-        return None
-
-    def _create_permission(
-        self, request: Request, allocation: Allocation, now: float
-    ) -> ErrorCode | None:
-        """Install or renew permissions, all that are asked for or none (RFC 8656 §10.2)."""
-        hosts = [host for host, _ in request.message.get_all(XOR_PEER_ADDRESS)]
-        if not hosts:
-            return ErrorCode.BAD_REQUEST
-        verdicts: dict[str, Verdict] = {}
-        for host in hosts:
-            verdict, code = self._judge((host, 0))
-            if code is not None:
-                return code
-            verdicts[host] = verdict
-        if not allocation.permissions.has_room(verdicts, now):
-            return ErrorCode.INSUFFICIENT_CAPACITY
-        for host, verdict in verdicts.items():
-            allocation.permissions.install(
-                host,
-                now + self._config.permission_lifetime,
-                relayed_only=verdict is Verdict.RELAYED_ONLY,
-            )
-        self._responder.succeed(request)
-        return None
-
-    def _bind_channel(
-        self, request: Request, allocation: Allocation, now: float
-    ) -> ErrorCode | None:
-        """Bind or renew a channel, and the permission that it implies (RFC 8656 §12.2).
-
-        The permission lasts as long as the channel: clients that only ever renew their channels
-        would else lose what peers send after five minutes.
-        """
-        number = request.message.get(CHANNEL_NUMBER)
-        peer = request.message.get(XOR_PEER_ADDRESS)
-        if number is None or peer is None or peer[1] == 0:
-            return ErrorCode.BAD_REQUEST
-        if allocation.channels.conflicts(number, peer, now):
-            return ErrorCode.BAD_REQUEST
-        verdict, code = self._judge(peer)
-        if code is not None:
-            return code
-        relayed_only = verdict is Verdict.RELAYED_ONLY
-        if relayed_only and peer not in self._allocations.by_relayed:
-            return ErrorCode.FORBIDDEN  # ours, and no relay: say so rather than drop its data
-        if not allocation.channels.has_room(number, now) or not allocation.permissions.has_room(
-            (peer[0],), now
-        ):
-            return ErrorCode.INSUFFICIENT_CAPACITY
-        expires_at = now + self._config.channel_lifetime
-        allocation.channels.bind(number, peer, expires_at, relayed_only=relayed_only)
-        allocation.permissions.install(
-            peer[0],
-            max(expires_at, now + self._config.permission_lifetime),
-            relayed_only=relayed_only,
-        )
-        self._responder.succeed(request)
-        return None
-
-    def _judge(self, peer: Address) -> tuple[Verdict, ErrorCode | None]:
-        verdict = self._policy.judge(peer)
-        if verdict is Verdict.DENIED:
-            return verdict, ErrorCode.FORBIDDEN
-        if ":" in peer[0]:  # relays are IPv4
-            return verdict, ErrorCode.PEER_ADDRESS_FAMILY_MISMATCH
-        return verdict, None
 
     def _drop(self, reason: DropReason, error: ParseError | None = None) -> None:
         self.metrics.dropped[reason] += 1

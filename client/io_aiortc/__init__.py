@@ -18,6 +18,10 @@ An ICE restart makes a new *generation*: credentials, sockets and checks of its 
 same DTLS association.  The newest generation with a working pair carries what is sent; what
 arrives is taken from all of them.
 
+Read :mod:`.io_transport` first, then :mod:`.io_generation` (ICE) with :mod:`.io_gather` and
+:mod:`.io_sockets`, :mod:`.io_dtls`, :mod:`.io_channels`.  Every name starts with ``io_``: nothing
+here can be had without sockets.
+
 Invariants:
 
 1. Nothing that arrives, and no error of a socket, raises to the caller: it is counted in

@@ -132,6 +132,7 @@ class Gatherer:
             except ValueError:
                 logger.warning("not the URL of a STUN or TURN server: %r", server.url)
                 continue
+            self.complete = False  # said again when this one is done
             self._attempt(self._ask_server(server, parsed))
         self._loop.call_soon(self._maybe_gathered)
 

@@ -105,6 +105,7 @@ class Generation(Connection):
         self._sent: Final[dict[bytes, tuple[Pair[BaseSocket], float, bool]]] = {}
         self._tasks: Final[set[asyncio.Task[None]]] = set()
         self._timer: asyncio.TimerHandle | None = None
+        self._checked_from: tuple[BaseSocket, Address] | None = None  # by the other side
         self._gatherer: Final = Gatherer(
             self,
             config,
@@ -168,6 +169,8 @@ class Generation(Connection):
         """Take the text of a candidate attribute; malformed or one too many is dropped."""
         try:
             candidate = Candidate.from_sdp(text.removeprefix("a=").removeprefix("candidate:"))
+            if not (0 < candidate.port < 1 << 16 and 0 <= candidate.priority < 1 << 32):
+                raise ValueError("port or priority out of range")
         except MALFORMED:
             self.dropped["malformed candidate"] += 1
             return
@@ -290,7 +293,7 @@ class Generation(Connection):
                 foundation=f"prflx{len(self._remote_candidates)}",
                 component=1,
                 transport="udp",
-                priority=message.attributes["PRIORITY"],
+                priority=message.attributes.get("PRIORITY", 1),  # RFC 8445 §7.1.1 demands one
                 host=addr[0],
                 port=addr[1],
                 type="prflx",
@@ -305,6 +308,7 @@ class Generation(Connection):
         """See an answer that aioice sends: success is given to authenticated checks only."""
         if message.message_class == stun.Class.RESPONSE:
             self.note_peer(socket, address, self._loop.time())
+            self._checked_from = (socket, address)
 
     def note_peer(self, socket: BaseSocket, address: Address, now: float) -> None:
         """The other side is at that address, and alive."""
@@ -377,6 +381,12 @@ class Generation(Connection):
         """Return what sends a datagram on the selected pair."""
         pair = self._checks.selected
         return None if pair is None else pair.socket.sender(pair.remote)
+
+    def send_back(self, data: bytes) -> None:
+        """Send to where the last authenticated check came from, if any did."""
+        if self._checked_from is not None:
+            socket, address = self._checked_from
+            socket.send(data, address)
 
     # The end
 

@@ -36,7 +36,14 @@ __all__ = [
 
 logger = logging.getLogger(__name__)
 
-MALFORMED: Final = (ValueError, LookupError, TypeError, AssertionError, struct.error)
+MALFORMED: Final = (
+    ValueError,
+    LookupError,
+    TypeError,
+    AssertionError,
+    OverflowError,
+    struct.error,
+)
 """What the STUN, TURN and SCTP parsers raise on bytes that break their form."""
 
 MAX_PEERS: Final = 256

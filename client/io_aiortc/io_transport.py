@@ -71,6 +71,11 @@ class PeerTransport:
     EARLY_MEDIA = 64
     """Packets that may overtake the end of the handshake: a key frame's first part."""
 
+    FLIGHTS_AHEAD = 4
+    """Handshake datagrams that may leave before a check of ours was answered, to where an
+    authenticated check came from: half a round trip sooner, and no more than any DTLS server
+    sends to whoever says hello."""
+
     def __init__(
         self,
         config: TransportConfig | None = None,
@@ -110,6 +115,7 @@ class PeerTransport:
         self._dtls.on("statechange", self._dtls_changed)
         self._keys_in: pylibsrtp.Session | None = None
         self._keys_out: pylibsrtp.Session | None = None
+        self._flights_ahead = 0
         self._early_media: Final[deque[tuple[bytes, float]]] = deque(maxlen=self.EARLY_MEDIA)
         self._sctp: Final = Sctp(self._dtls, self.dropped)
         self._sctp.on("datachannel", self._channel_opened)
@@ -348,6 +354,12 @@ class PeerTransport:
                 if self._state is TransportState.FAILED and self._keys_out is not None:
                     self._set_state(TransportState.CONNECTED)
             self._maybe_connected()
+        elif source is None and before is not None:  # consent has expired, or a socket is gone
+            self._sender = None
+            if self._state is TransportState.CONNECTED:
+                self._lost_at = self._loop.time()
+                self._set_state(TransportState.DISCONNECTED)
+                self._watch()
         path = self.path
         if path is not None and (
             self._path is None
@@ -440,8 +452,12 @@ class PeerTransport:
     # DTLS and what runs over it
 
     def _transmit(self, data: bytes) -> None:
-        if self._sender is not None:  # else the seam sends it again when there is one
+        if self._sender is not None:
             self._sender(data)
+        elif self._flights_ahead < self.FLIGHTS_AHEAD:
+            self._flights_ahead += 1
+            self._generations[-1].send_back(data)
+        # else the seam sends it again when there is a path
 
     def _round_trip(self) -> float:
         return 0.0 if self._path_source is None else self._path_source[1].round_trip

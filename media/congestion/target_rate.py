@@ -32,9 +32,16 @@ picture still moves and audio is untouched."""
 _DRAIN_SECONDS: Final = 0.65
 """Time in which a decrease should empty the queue: at a half of capacity 0.3 s of queue."""
 
+_BELOW: Final = 0.9
+"""Share of the measured throughput that a rate must be below for the queue to empty."""
+
 _MAX_DRAIN: Final = 2.0
-"""Seconds; a queue that has not emptied by then is not ours: to go on braking would starve us
-beside a flow that only backs off on loss."""
+_PROGRESS: Final = 0.7
+"""A queue that in two seconds has not shrunk to this share, though we send less than comes out, is
+not ours: to go on braking would starve us beside a flow that only backs off on loss."""
+
+_MAX_BRAKING: Final = 6.0
+"""Seconds in which the rate may be cut again and again for one queue, for the same reason."""
 
 _QUEUE_EMPTY: Final = 0.025
 _QUEUE_STANDS: Final = 0.06
@@ -144,6 +151,7 @@ class TargetRate:
         self._drain_until: float | None = None
         self._drain_to = 0.0
         self._drained_queue = 0.0
+        self._gives_up_at = 0.0
         self.queue_is_foreign = False
         self._probed = False
 
@@ -161,12 +169,14 @@ class TargetRate:
             self.bitrate = self.capacity = path.loss_limit
             self._clamp()
             return True
-        if path.usage is Usage.OVERUSING or path.queue_delay > _QUEUE_FULL + path.jitter:
-            return self._decrease(path, now)
+        over = path.usage is Usage.OVERUSING or path.queue_delay > _QUEUE_FULL + path.jitter
+        if over and self._decrease(path, now):
+            return True
         if self._drain_until is not None:
             self._drain(self._drain_until, path, now)
         elif (
-            path.usage is Usage.NORMAL
+            not over
+            and path.usage is Usage.NORMAL
             and not path.application_limited
             and path.queue_delay < _QUEUE_STANDS + path.jitter
         ):
@@ -198,15 +208,16 @@ class TargetRate:
     def _decrease(self, path: PathState, now: float) -> bool:
         if path.queue_delay < _BELIEVED_QUEUE + path.jitter:
             return False
-        if self.draining and path.queue_delay <= self._drained_queue:
-            return False  # it already shrinks
         interval = min(max(path.round_trip, _MIN_DECREASE_INTERVAL), _MAX_DECREASE_INTERVAL)
         if now - self._decreased_at < interval:
             return False
-        self._decreased_at = now
         # Behind a standing queue packets come out evenly, so the short window is the better one.
         measured = path.quick_acknowledged or path.acknowledged or self.bitrate
         throughput = measured / (1 - path.inherent_loss)
+        is_below = self.bitrate < _BELOW * throughput or path.application_limited
+        if self.draining and is_below and path.queue_delay <= self._drained_queue:
+            return False  # it is emptying
+        self._decreased_at = now
         before = self.bitrate
         self._brake(throughput, path, now)
         return self.bitrate < before
@@ -220,7 +231,9 @@ class TargetRate:
         self.capacity = throughput
         self.bitrate = min(self.bitrate, throughput * beta)
         self._drain_to = _AFTER_DRAIN * confirmed
-        self._drain_until = now + _MAX_DRAIN
+        if not self.draining:
+            self._gives_up_at = now + _MAX_BRAKING
+        self._drain_until = min(now + _MAX_DRAIN, self._gives_up_at)
         self._drained_queue = path.queue_delay
         self._clamp()
 
@@ -229,8 +242,12 @@ class TargetRate:
         # Reports about the time before the cut say nothing about what it did.
         settled = now - self._decreased_at > path.round_trip
         if now >= until:
-            self._drain_until = None
-            self.queue_is_foreign = True
+            if path.queue_delay < _PROGRESS * self._drained_queue:
+                self._drained_queue = path.queue_delay
+                self._drain_until = now + _MAX_DRAIN
+            else:
+                self._drain_until = None
+                self.queue_is_foreign = True
         elif empty and settled:
             self._drain_until = None
             self.bitrate = max(self.bitrate, self._drain_to)

@@ -111,7 +111,7 @@ class Assembler:
         self._arrived: dict[int, float] = {}  # number of each packet held to its arrival
         self._padding: set[int] = set()  # numbers that were padding alone; asked for, not listed
         self._next: int | None = None  # number of the first packet that has not left
-        self._has_begun = False  # a frame has left; before, the first packet may come late
+        self._has_begun = False  # something has left; before, the first packet may come late
         self._highest: int | None = None
         self._gap_at: int | None = None  # the first missing number, if one is noticed
         self._expires: float | None = None  # when to give that gap up
@@ -275,13 +275,13 @@ class Assembler:
             )
         )
         self._last = frame.descriptor
-        self._has_begun = True
         self._has_lost = False
         self._move_to(frame.last + 1)
 
     def _move_to(self, sequence: int) -> None:
-        """Forget every packet before ``sequence``."""
+        """Forget every packet before ``sequence``; none of them is taken any more."""
         self._next = sequence
+        self._has_begun = True
         for number in [n for n in self._arrived if n < sequence]:
             del self._arrived[number]
             self._padding.discard(number)
@@ -312,11 +312,11 @@ class Assembler:
             return
         self._gap_at = missing
         behind = missing + 1
-        while behind not in self._arrived:
+        while behind < self._highest and behind not in self._arrived:
             behind += 1
         # It was noticed when the packet behind it came.  If the silence before that was so long
         # that most of the gap is out of date, it is an outage, and no time is lost on it.
-        noticed_at = self._arrived[behind]
+        noticed_at = self._arrived.get(behind, now)
         count = behind - missing
         is_outage = (
             behind == self._highest and self._silence * count / (count + 1) > 2 * self._deadline
@@ -350,7 +350,7 @@ class Assembler:
         self._has_lost = True
         self.skipped += 1
         if self._highest is not None:
-            self._next = self._highest + 1
+            self._move_to(self._highest + 1)
 
 
 def _first_number(frame: _Frame) -> int:

@@ -148,7 +148,8 @@ class Concealer:
         if level > self._config.quiet_level:
             # Up at once, down slowly: the level of speech, not of the pauses in it.
             self._level = max(level, self._level + 0.02 * (level - self._level))
-        return level < max(self._config.quiet_level, self._config.quiet_share * self._level)
+        threshold = max(self._config.quiet_level, self._config.quiet_share * self._level)
+        return bool(level < threshold)
 
     def _come_back(self, samples: Samples) -> Samples:
         """Ramp real sound in after silence; the decoder itself blends after concealment."""

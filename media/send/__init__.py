@@ -7,9 +7,9 @@
                             │       protect_rtx ─┘ <───────┤ history of what left
                             └── allocate <── ringline.media.congestion <── log of what left
 
-:mod:`.pipeline` wires them in this order, :mod:`.streams` keeps together what belongs to one stream.
-Beside the road: :mod:`.scale` (size and frame rate by bitrate), :mod:`.report` (sender reports, round
-trip), :mod:`.stats` and :mod:`.events`.
+:mod:`.pipeline` wires them in this order; :mod:`.streams` keeps together what belongs to one
+stream.  Beside the road: :mod:`.scale` (size and frame rate by bitrate), :mod:`.report` (sender
+reports, round trip), :mod:`.stats` and :mod:`.events`.
 """
 
 from __future__ import annotations

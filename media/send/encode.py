@@ -1,7 +1,7 @@
 """Encode: the decisions around a codec: at what rate, when a key frame, when not at all.
 
-Second stage of the road.  A picture is encoded as a :class:`VideoEncodeJob` off the thread that
-keeps time, sound in place (0.2 ms).
+Second stage of the road, for pictures; :mod:`.encode_audio` has sound.  A picture is encoded as an
+:class:`~ringline.media.send.encode_job.VideoEncodeJob` off the thread that keeps time.
 
 Invariants:
 
@@ -19,41 +19,21 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final
 
-import av
-import numpy as np
-from numpy.typing import NDArray
-
-from ringline.media.codecs.opus import OpusConfig, OpusEncoder
 from ringline.media.codecs.registry import CodecRegistry
 from ringline.media.codecs.video_codec import VideoEncoder, Vp8Config
 from ringline.media.errors import CodecError
-from ringline.media.frames import AudioFrame, EncodedPicture, VideoFrame
+from ringline.media.frames import EncodedPicture, VideoFrame
 from ringline.media.send.capture import VideoTiming
+from ringline.media.send.encode_job import VideoEncodeJob
 from ringline.media.send.scale import ScaleConfig, ScalePolicy
 from ringline.media.units import VIDEO_CLOCK_RATE
 
-__all__ = [
-    "AudioEncode",
-    "EncodeConfig",
-    "PauseReason",
-    "SkipReason",
-    "VideoEncode",
-    "VideoEncodeJob",
-    "audio_level",
-]
+__all__ = ["EncodeConfig", "PauseReason", "SkipReason", "VideoEncode"]
 
 logger = logging.getLogger(__name__)
 
-_LOSS_STEP: Final = 0.05
-_MAX_LOSS_HINT: Final = 0.2
-"""Steps in which the encoder is told of loss, and the most it is told, as libwebrtc: each step
-takes from the sound to pay for redundancy."""
-
 _OVERSHOOT_SMOOTHING: Final = 0.15
 """Weight of a new frame in the encoder's overshoot: settles in a quarter of a second."""
-
-_VOICE_LEVEL: Final = 50
-"""-dBov; louder than this is taken for voice."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,65 +78,14 @@ class SkipReason(Enum):
     FAILED = "the encoder failed"
 
 
+_LONGEST_INTERVAL: Final = 0.5  # seconds; a longer pause says nothing of the cadence
+_CADENCE_WEIGHT: Final = 0.05  # follows a camera that slows down in the dark within a second
+
+
 class PauseReason(Enum):
     """Why no picture is sent."""
 
     BANDWIDTH = "the network is too slow for a picture"
-
-
-class VideoEncodeJob:
-    """Scales and encodes one picture.
-
-    Attributes:
-        media_time: Of the picture, 1/90000 s, not wrapped.
-        duration: Likewise, how long it is shown.
-        bitrate: That the encoder is told.
-        force_key: Whether it must be a key frame.
-        picture: The result; :obj:`None` if the encoder let it go or failed.
-        error: What it failed with.
-
-    """
-
-    def __init__(
-        self,
-        *,
-        lane: str,
-        encoder: VideoEncoder,
-        frame: VideoFrame,
-        size: tuple[int, int],
-        media_time: int,
-        duration: int,
-        bitrate: int,
-        force_key: bool,
-    ) -> None:
-        self.media_time: Final = media_time
-        self.duration: Final = duration
-        self.bitrate: Final = bitrate
-        self.force_key: Final = force_key
-        self.picture: EncodedPicture | None = None
-        self.error: Exception | None = None
-        self._lane: Final = lane
-        self._encoder: Final = encoder
-        self._frame: Final = frame
-        self._size: Final = size
-
-    @property
-    def lane(self) -> str:
-        """One lane per stream: an encoder has state."""
-        return self._lane
-
-    def run(self) -> None:
-        """Do the work."""
-        try:
-            self._encoder.set_bitrate(self.bitrate)
-            self.picture = self._encoder.encode(
-                _scaled(self._frame, self._size),
-                media_time=self.media_time,
-                duration=self.duration,
-                force_key=self.force_key,
-            )
-        except (CodecError, ValueError) as error:
-            self.error = error
 
 
 class VideoEncode:
@@ -193,7 +122,9 @@ class VideoEncode:
         self._ahead_at = now
         self._overshoot = 1.0  # what comes out over what the encoder was told, of late
         self._change_since: float | None = None  # since when to pause, or to resume, is due
-        self._last_time: int | None = None
+        self._encoder_time = 0
+        self._captured_at: float | None = None
+        self._interval = 0.0  # between pictures of the source, in ticks of 90 kHz
         self._size = (0, 0)
 
     @property
@@ -311,9 +242,10 @@ class VideoEncode:
         if self._encoder is None:
             config = Vp8Config(width=frame.width, height=frame.height, bitrate=bitrate)
             self._encoder = self._codecs.video_encoder("VP8", config)
-        nominal = VIDEO_CLOCK_RATE / self.frame_rate
-        elapsed = nominal if self._last_time is None else media_time - self._last_time
-        self._last_time = media_time
+        # The encoder's own clock counts pictures, not time: after a gap it would take the pause
+        # for a slower camera, splurge, fill the queue and so make the next gap.
+        duration = int(max(VIDEO_CLOCK_RATE / self.frame_rate, self._interval))
+        self._encoder_time += duration
         self._size = size
         force_key, self._key_wanted = self._key_wanted, False
         if force_key:
@@ -324,12 +256,22 @@ class VideoEncode:
             frame=frame,
             size=size,
             media_time=media_time,
-            # After a gap the encoder would take the pause for a slower camera and splurge.
-            duration=int(min(max(elapsed, 1), 2 * nominal)),
+            encoder_time=self._encoder_time,
+            duration=duration,
             bitrate=bitrate,
             force_key=force_key,
         )
         return self._out
+
+    def _observe_cadence(self, captured_at: float) -> None:
+        """Follow the camera's own frame rate, whatever we make of its pictures."""
+        last, self._captured_at = self._captured_at, captured_at
+        if last is None or not 0 < captured_at - last < _LONGEST_INTERVAL:
+            return
+        interval = (captured_at - last) * VIDEO_CLOCK_RATE
+        if self._interval == 0.0:
+            self._interval = interval
+        self._interval += (interval - self._interval) * _CADENCE_WEIGHT
 
     def _lasts(self, holds: bool, patience: float, now: float) -> bool:
         """Tell whether the reason to change has held for long enough."""
@@ -350,70 +292,3 @@ class VideoEncode:
     def _drain(self, now: float) -> None:
         self._ahead = max(0.0, self._ahead - (now - self._ahead_at) * self._bitrate)
         self._ahead_at = now
-
-
-class AudioEncode:
-    """Encodes the sound of one stream.
-
-    Args:
-        config: Tuning.
-        codecs: Makes the encoder, at the first frame.
-        in_band_fec: Whether the other side makes use of redundancy (``useinbandfec``).
-
-    """
-
-    def __init__(self, config: EncodeConfig, *, codecs: CodecRegistry, in_band_fec: bool) -> None:
-        self._config: Final = config
-        self._codecs: Final = codecs
-        self._in_band_fec: Final = in_band_fec
-        self._encoder: OpusEncoder | None = None
-        self._bitrate = OpusConfig().bitrate
-        self._hint = 0.0
-
-    def set_conditions(self, bitrate: int, loss: float) -> None:
-        """Take a new share in net bits per second, and the loss of late, 0.0 to 1.0."""
-        hint = 0.0
-        if self._in_band_fec and loss >= self._config.loss_hint_from:
-            steps = max(1, round(loss / _LOSS_STEP))
-            hint = min(steps * _LOSS_STEP, _MAX_LOSS_HINT)
-        encoder = self._encoder
-        if encoder is not None:
-            if bitrate != self._bitrate:
-                encoder.set_bitrate(bitrate)
-            if hint != self._hint:
-                encoder.set_packet_loss(hint)
-        self._bitrate = bitrate
-        self._hint = hint
-
-    def encode(self, frame: AudioFrame) -> bytes:
-        """Return the Opus packet of a frame; empty if there is nothing to send (DTX).
-
-        Raises:
-            CodecError: If there is no encoder or it failed.
-            ValueError: If the frame is not 960 samples of ``int16``.
-
-        """
-        if self._encoder is None:
-            config = OpusConfig(
-                bitrate=self._bitrate, inband_fec=self._in_band_fec, packet_loss=self._hint
-            )
-            self._encoder = self._codecs.audio_encoder("opus", config)
-        return self._encoder.encode(frame.samples)
-
-
-def audio_level(frame: AudioFrame) -> tuple[bool, int]:
-    """Return whether a frame holds voice, and its level in -dBov, 0 to 127 (RFC 6464 §3)."""
-    samples = frame.samples.astype(np.float32)
-    power = float(np.dot(samples, samples)) / max(len(samples), 1)
-    if power < 1e-3:
-        return False, 127
-    level = min(max(round(-10 * float(np.log10(power / 32_768**2))), 0), 127)
-    return level <= _VOICE_LEVEL, level
-
-
-def _scaled(frame: VideoFrame, size: tuple[int, int]) -> NDArray[np.uint8]:
-    if size == (frame.width, frame.height):
-        return frame.planes
-    picture = av.VideoFrame.from_ndarray(frame.planes, format="yuv420p")
-    smaller = picture.reformat(*size, interpolation="FAST_BILINEAR")
-    return np.asarray(smaller.to_ndarray(), dtype=np.uint8)

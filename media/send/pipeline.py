@@ -57,7 +57,8 @@ from ringline.media.rtp.rtcp import (
     SourceDescription,
     TransportFeedback,
 )
-from ringline.media.send.encode import EncodeConfig, PauseReason, SkipReason, VideoEncodeJob
+from ringline.media.send.encode import EncodeConfig, PauseReason, SkipReason
+from ringline.media.send.encode_job import VideoEncodeJob
 from ringline.media.send.events import (
     SendEvent,
     SentPictureChanged,
@@ -262,6 +263,8 @@ class SendPipeline:
             if kind == "video" and video.muted != muted:
                 video.muted = muted
                 video.encode.request_key_frame()
+                if muted:  # nor does what waits to leave: the user wants nothing shown any more
+                    self._dropped += self._pacer.drop_video()
         self._allocate(now)
 
     def set_connected(self, connected: bool, now: float) -> None:

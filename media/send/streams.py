@@ -12,7 +12,8 @@ from ringline.media.parameters import StreamParameters
 from ringline.media.rtp.header_extensions import ExtensionIds
 from ringline.media.rtp.packet import RtpPacket
 from ringline.media.send.capture import AudioTiming
-from ringline.media.send.encode import AudioEncode, EncodeConfig, VideoEncode, audio_level
+from ringline.media.send.encode import EncodeConfig, VideoEncode
+from ringline.media.send.encode_audio import AudioEncode, audio_level
 from ringline.media.send.packetize import OpusPacketizer, Vp8Packetizer, header_size
 from ringline.media.send.protect_rtx import RtxConfig, RtxHistory
 from ringline.media.send.report import ReportSchedule

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import socket
 from collections.abc import AsyncIterator
 from dataclasses import replace
 
 import pytest
-from aioice import ice
+from aioice import ice, stun
 
 from ringline.client.check_list import CheckConfig
 from ringline.client.io_aiortc import (
@@ -445,16 +446,56 @@ async def test_what_strangers_send_is_counted_and_nothing_more(make_pair: MakePa
     await check_media(pair)
 
 
+async def test_no_mutation_of_a_stun_message_raises(make_pair: MakePair) -> None:
+    pair = make_pair()
+    await pair.connect()
+    generation = pair.offerer.transport._generations[0]
+    base = generation._protocols[0]
+    password = generation.local_password.encode()
+    rng = random.Random(5)
+    for kind in (stun.Class.REQUEST, stun.Class.RESPONSE, stun.Class.ERROR):
+        message = stun.Message(stun.Method.BINDING, kind)
+        message.attributes["USERNAME"] = f"{generation.local_username}:{generation.remote_username}"
+        message.attributes["PRIORITY"] = 1
+        message.attributes["ERROR-CODE"] = (487, "Role Conflict")
+        message.attributes["XOR-MAPPED-ADDRESS"] = ("127.0.0.1", 9)
+        message.attributes["USE-CANDIDATE"] = None
+        message.add_message_integrity(password)
+        whole = bytes(message)
+        for _ in range(1500):
+            data = bytearray(whole[: rng.choice((len(whole), rng.randrange(2, len(whole))))])
+            for _ in range(rng.randrange(4)):
+                data[rng.randrange(1, len(data))] = rng.randrange(256)
+            generation.datagram_arrived(base, bytes(data), ("127.0.0.9", 9), 1.0)  # type: ignore[arg-type]
+    assert pair.offerer.transport.dropped["malformed STUN"] > 1000
+    await check_media(pair)
+
+
 async def test_candidates_that_make_no_sense_are_counted(make_pair: MakePair) -> None:
     pair = make_pair()
     await pair.connect()
     transport = pair.offerer.transport
-    for text in ("", "candidate:", "candidate:1 1 udp x 1.2.3.4 5 typ host", "\x00" * 50):
+    for text in (
+        "",
+        "candidate:",
+        "candidate:1 1 udp x 1.2.3.4 5 typ host",
+        "candidate:1 1 udp 1 1.2.3.4 65536 typ host",
+        "candidate:1 1 udp -1 1.2.3.4 5 typ host",
+        "\x00" * 50,
+    ):
         transport.add_remote_candidate(text)
-    assert transport.dropped == {"malformed candidate": 4}
+    assert transport.dropped == {"malformed candidate": 6}
+    for text in (
+        "candidate:1 1 udp 1 example.org 5 typ host",
+        "candidate:1 1 tcp 1 127.0.0.1 5 typ host",
+        "candidate:1 2 udp 1 127.0.0.1 5 typ host",
+        "candidate:1 1 udp 1 127.0.0.1 5 typ other",
+        "candidate:1 1 udp 1 fe80::1%lo 5 typ host",
+    ):
+        transport.add_remote_candidate(text)
     for number in range(200):
         transport.add_remote_candidate(f"candidate:1 1 udp 1 127.0.0.2 {number + 1000} typ host")
-    assert transport.dropped["too many candidates"] == 101
+    assert transport.dropped["too many candidates"] >= 100
     await check_media(pair)
 
 

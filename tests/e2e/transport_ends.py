@@ -158,7 +158,7 @@ def start(
 def link(text: str, seed: int) -> LinkFactory:
     """A link of the simulator's language; its time begins when the transport is made."""
     profile = LinkProfile.parse(text)
-    return lambda now: Link[object](profile, rng=random.Random(seed), started_at=now)  # noqa: S311 - chance of a network
+    return lambda now: Link[object](profile, rng=random.Random(seed), started_at=now)
 
 
 LOOPBACK = TransportConfig(addresses=("127.0.0.1",), watch_interval=None)

@@ -7,8 +7,14 @@ from pathlib import Path
 import pytest
 from playwright.async_api import Browser, Page, async_playwright
 
-CHROMIUM = next((path for name in ("chromium", "chromium-browser", "google-chrome")
-                 if (path := shutil.which(name))), None)
+CHROMIUM = next(
+    (
+        path
+        for name in ("chromium", "chromium-browser", "google-chrome")
+        if (path := shutil.which(name))
+    ),
+    None,
+)
 
 FLAGS = [
     "--no-sandbox",
@@ -34,7 +40,10 @@ async def browser() -> AsyncIterator[Browser]:
         pytest.skip("no Chromium on this machine (Debian: apt install chromium)")
     async with async_playwright() as playwright:
         running = await playwright.chromium.launch(
-            executable_path=CHROMIUM, args=FLAGS, headless=True, ignore_default_args=["--mute-audio"]
+            executable_path=CHROMIUM,
+            args=FLAGS,
+            headless=True,
+            ignore_default_args=["--mute-audio"],
         )
         yield running
         await running.close()

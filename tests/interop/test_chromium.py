@@ -114,7 +114,9 @@ async def both_see_and_hear(page: Page, call: Call, path: str) -> Witness:
 
 
 @pytest.mark.parametrize("path", ["direct", "relay"])
-async def test_the_page_calls_python(server: RinglineServer, open_page: OpenPage, path: str) -> None:
+async def test_the_page_calls_python(
+    server: RinglineServer, open_page: OpenPage, path: str
+) -> None:
     relay = path == "relay"
     async with Client(server.url, name="desk", relay_only=relay, config=CONFIG) as desk:
         answered: asyncio.Future[Call] = asyncio.get_running_loop().create_future()
@@ -135,7 +137,9 @@ async def test_the_page_calls_python(server: RinglineServer, open_page: OpenPage
 
 
 @pytest.mark.parametrize("path", ["direct", "relay"])
-async def test_python_calls_the_page(server: RinglineServer, open_page: OpenPage, path: str) -> None:
+async def test_python_calls_the_page(
+    server: RinglineServer, open_page: OpenPage, path: str
+) -> None:
     relay = path == "relay"
     page = await open_page(server.url + "/" + ("?relay" if relay else ""))
     await enter(page, "lab")

@@ -57,7 +57,7 @@ class Clip:
             yield VideoFrame(planes, loop.time())
             count += 1
 
-    def close(self) -> None:
+    async def close(self) -> None:
         pass
 
 
@@ -77,7 +77,7 @@ class Speech:
             yield AudioFrame(self._samples[at : at + 960], loop.time())
             count += 1
 
-    def close(self) -> None:
+    async def close(self) -> None:
         pass
 
 
@@ -134,7 +134,9 @@ async def main() -> None:
 
     log, clip = Log(), Clip(options.media)
     speech = Speech(options.media)
-    async with Client(options.server, name=options.role, relay_only=options.policy == "relay") as me:
+    async with Client(
+        options.server, name=options.role, relay_only=options.policy == "relay"
+    ) as me:
         answered: asyncio.Future[Call] = asyncio.get_running_loop().create_future()
 
         @me.on_incoming
@@ -148,7 +150,8 @@ async def main() -> None:
             call = await asyncio.wait_for(answered, options.seconds + 30)
         cpu = time.process_time()
         tasks = [
-            asyncio.create_task(work) for work in (log.watch(call), log.listen(call), log.follow(call))
+            asyncio.create_task(work)
+            for work in (log.watch(call), log.listen(call), log.follow(call))
         ]
         await asyncio.sleep(options.seconds)
         result: dict[str, Any] = {

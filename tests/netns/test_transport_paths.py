@@ -101,7 +101,7 @@ def test_the_nats_decide_the_path(
     for peer in peers:
         peer.wait_for(state="connected")
         peer.wait_for(path=kind)
-        peer.wait_for(media=162)
+        peer.wait_for(media=True)
     time.sleep(0.7)  # does it stay there?
     for peer in peers:
         assert [line["path"] for line in peer.said if "path" in line][-1] == kind
@@ -115,7 +115,7 @@ def test_a_link_that_returns_within_the_wait_goes_on_at_once(
     internet = build_internet(nat)
     peers = call(internet)
     for peer in peers:
-        peer.wait_for(media=162)
+        peer.wait_for(media=True)
     before = [len(peer.said) for peer in peers]
     internet.a.cut()
     for peer, since in zip(peers, before, strict=True):
@@ -125,7 +125,7 @@ def test_a_link_that_returns_within_the_wait_goes_on_at_once(
     began = time.monotonic()
     for peer, since in zip(peers, before, strict=True):
         peer.wait_for(since, state="connected")
-        peer.wait_for(since, media=162)
+        peer.wait_for(since, media=True)
     assert time.monotonic() - began < 0.7
     hang_up(*peers)
 
@@ -136,13 +136,13 @@ def test_a_changed_address_is_noticed_and_a_restart_moves_the_media(
     internet = build_internet("none", "cone")
     offerer, answerer = call(internet)
     for peer in (offerer, answerer):
-        peer.wait_for(media=162)
+        peer.wait_for(media=True)
     since = len(answerer.said)
     internet.a.change_address()
     mine = offerer.wait_for(state="network changed")
     began = time.monotonic()
     offerer.tell(restart=True)
-    offerer.wait_for(mine, media=162)
-    answerer.wait_for(since, media=162)
+    offerer.wait_for(mine, media=True)
+    answerer.wait_for(since, media=True)
     assert time.monotonic() - began < 1.0
     hang_up(offerer, answerer)

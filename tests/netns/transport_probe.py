@@ -73,10 +73,10 @@ class Peer:
             case _:
                 pass
 
-    def heard(self, data: bytes, _: float) -> None:
+    def heard(self, _: bytes, __: float) -> None:
         if not self.hearing:
             self.hearing = True
-            say(media=len(data))
+            say(media=True)
 
     def describe(self) -> None:
         say(description=asdict(self.transport.local_description))

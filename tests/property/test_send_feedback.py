@@ -114,7 +114,7 @@ def test_no_rtcp_of_the_peer_raises(packets: list[RtcpPacket]) -> None:
         ),
         SendConfig(),
         codecs=cast("CodecRegistry", None),  # no frame comes, so no encoder is made
-        rng=random.Random(1),  # noqa: S311 - not for secrets
+        rng=random.Random(1),
         wall_clock=lambda: 0.0,
         now=0.0,
     )

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from ringline.signaling.authenticate import authenticate_by_name
 from ringline.signaling.call import MintedServers
 from ringline.signaling.config import ServerConfig
-from ringline.signaling.errors import ParseError
+from ringline.signaling.errors import ParseError, TokenError
 from ringline.signaling.hub import Hub
 from ringline.signaling.messages import (
     CallAccept,
@@ -22,7 +22,6 @@ from ringline.signaling.messages import (
 )
 from ringline.signaling.origin import host_without_port, origin_allowed
 from ringline.signaling.tokens import TokenKeys, verify_token
-from ringline.signaling.errors import TokenError
 from ringline.signaling.wire import WireFormat
 
 WIRE = WireFormat()
@@ -30,11 +29,26 @@ CALL = "01ARZ3NDEKTSV4RRFFQ69G5FAV"
 TAGS = sorted(
     {str(kind.__struct_config__.tag) for kind in (*ClientMessage.__args__, *ServerMessage.__args__)}
 )
-FIELDS = ["call", "to", "offer", "answer", "sdp", "gen", "list", "end", "tracks", "seq", "ack", "id"]
+FIELDS = [
+    "call",
+    "to",
+    "offer",
+    "answer",
+    "sdp",
+    "gen",
+    "list",
+    "end",
+    "tracks",
+    "seq",
+    "ack",
+    "id",
+]
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=8),
-    lambda children: st.lists(children, max_size=3)
-    | st.dictionaries(st.sampled_from(FIELDS) | st.text(max_size=4), children, max_size=3),
+    lambda children: (
+        st.lists(children, max_size=3)
+        | st.dictionaries(st.sampled_from(FIELDS) | st.text(max_size=4), children, max_size=3)
+    ),
     max_leaves=8,
 )
 FRAMES = st.one_of(
@@ -83,13 +97,9 @@ def test_no_message_ends_the_server(frames: list[str]) -> None:
     st.booleans(),
     st.lists(st.text(max_size=32), max_size=5),
 )
-def test_what_is_encoded_comes_back(
-    sdp: str, gen: int, video: bool, candidates: list[str]
-) -> None:
+def test_what_is_encoded_comes_back(sdp: str, gen: int, video: bool, candidates: list[str]) -> None:
     for message in (
-        CallAccept(
-            call=CALL, media=MediaKinds(video=video), answer=Description(sdp=sdp, gen=gen)
-        ),
+        CallAccept(call=CALL, media=MediaKinds(video=video), answer=Description(sdp=sdp, gen=gen)),
         IceCandidates(
             call=CALL, gen=gen, candidates=tuple(Candidate(candidate=c) for c in candidates)
         ),

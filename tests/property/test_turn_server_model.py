@@ -91,7 +91,7 @@ class ServerAgainstModel(RuleBasedStateMachine):
         self.server = TurnServer(
             config,
             wall_clock=lambda: 0.0,
-            rng=random.Random(1),  # noqa: S311 - repeatable
+            rng=random.Random(1),
         )
         self.ids = itertools.count()
         self.key = long_term_key("u", config.realm, "p")

@@ -19,7 +19,7 @@ class Bench:
     """A list in virtual time, and what it sent: time, socket, nominating."""
 
     def __init__(self, *, controlling: bool = True) -> None:
-        rng = random.Random(1)  # noqa: S311 - variation of intervals
+        rng = random.Random(1)
         self.checks: CheckList[str] = CheckList(CONFIG, controlling, rng)
         self.now = 0.0
         self.sent: list[tuple[float, str, bool]] = []
@@ -193,19 +193,32 @@ def test_a_reserve_takes_over_when_the_selected_pair_dies() -> None:
     assert lte.nominated
 
 
-def test_a_dead_path_is_checked_on_four_times_a_second_and_kept() -> None:
+def test_a_dead_path_is_checked_four_times_a_second_until_consent_expires() -> None:
     bench = Bench()
     wifi = bench.add("wifi")
     bench.checks.start(0.0)
     bench.run(5.0, lambda _, __: True)
-    bench.run(15.0)
+    bench.run(8.0)
     bench.sent.clear()
-    bench.run(60.0)
+    bench.run(wifi.answered_at + CONFIG.consent_expires)
     assert bench.checks.selected is wifi
     times = [time for time, _, _ in bench.sent]
     assert all(
         later - earlier <= CONFIG.urgent_interval + 0.001 for earlier, later in pairwise(times)
     )
+    bench.run(bench.now + 1.0)
+    assert bench.checks.selected is None
+
+
+def test_a_path_that_returns_after_minutes_is_found_again() -> None:
+    bench = Bench()
+    wifi = bench.add("wifi")
+    bench.checks.start(0.0)
+    bench.run(5.0, lambda _, __: True)
+    bench.run(300.0)
+    assert bench.checks.selected is None
+    bench.run(301.2, lambda _, __: True)
+    assert bench.checks.selected is wifi
 
 
 def test_a_round_trip_of_seconds_is_alive_as_long_as_answers_come() -> None:

@@ -35,7 +35,7 @@ class World:
             ),
             version="1.2",
             random_bytes=lambda n: next(counter).to_bytes(n, "big"),
-            rng=random.Random(1),  # noqa: S311 - a seed for a test
+            rng=random.Random(1),
         )
         self.inbox: dict[int, list[Json]] = {}
         self.closed: dict[int, int] = {}
@@ -630,3 +630,18 @@ def test_a_device_that_begins_anew_hears_what_ended_meanwhile() -> None:
         ("welcome", None),
         ("call.end", "hangup"),
     ]
+
+
+def test_a_ping_that_is_due_is_sent_however_its_time_is_rounded() -> None:
+    world = World()
+    for n in range(200):
+        world.now = n / 7
+        number = world.enter("ann", str(n))
+        due = world.hub.poll_timeout()
+        assert due is not None
+        world.now = due
+        world.hub.handle_timeout(due)
+        world.drain()
+        assert world.kinds(number) == ["ping"]
+        world.lose(number, 1000)
+        assert world.hub.session_count == 0

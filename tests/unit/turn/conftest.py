@@ -38,8 +38,8 @@ class Bench:
         self.server = TurnServer(
             self.config,
             wall_clock=lambda: self.wall_clock,
-            rng=random.Random(7),  # noqa: S311 - repeatable
-            random_bytes=random.Random(8).randbytes,  # noqa: S311 - repeatable
+            rng=random.Random(7),
+            random_bytes=random.Random(8).randbytes,
         )
 
     def drain(self) -> list[Command]:

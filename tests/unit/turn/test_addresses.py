@@ -28,5 +28,5 @@ def test_what_is_no_address_is_refused(host: str) -> None:
 def test_a_client_socket_is_told_from_one_over_another_transport() -> None:
     client = ClientSocket("192.0.2.1", 5)
     assert client.address == ("192.0.2.1", 5)
-    assert client != ("192.0.2.1", 5)
+    assert tuple(client) != ("192.0.2.1", 5)
     assert client == ClientSocket("192.0.2.1", 5, "udp")

@@ -9,7 +9,7 @@ from ringline.turn.ports import PortPool
 
 
 def pool(first: int = 50_000, last: int = 50_009) -> PortPool:
-    return PortPool(first, last, random.Random(1))  # noqa: S311 - repeatable
+    return PortPool(first, last, random.Random(1))
 
 
 def test_every_port_is_given_once_and_then_none() -> None:

@@ -39,7 +39,7 @@ def test_a_queue_that_empties_is_under_use() -> None:
 
 
 def test_jitter_alone_is_not_over_use_for_long() -> None:
-    rng = random.Random(3)  # noqa: S311 - noise
+    rng = random.Random(3)
     trend = DelayTrend()
     noise = [rng.uniform(0, 0.02) for _ in range(1_001)]
     usages = [

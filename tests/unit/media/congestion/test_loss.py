@@ -15,7 +15,7 @@ class Path:
         self.model = LossModel()
         self._inherent = inherent
         self._bandwidth = bandwidth
-        self._rng = random.Random(seed)  # noqa: S311 - faults, not secrets
+        self._rng = random.Random(seed)
         self._now = 0.0
 
     def send(self, rate: float, seconds: float, *, queue: float = 0.0) -> None:

@@ -205,6 +205,15 @@ def test_what_is_held_is_bounded() -> None:
     assert numbers(drain(assembler)) == [(0, True), (2, False)]
 
 
+def test_packets_from_before_what_was_dropped_do_not_come_back() -> None:
+    assembler = Assembler(AssembleConfig(max_packets=3))
+    for sequence in range(100, 104):
+        feed(assembler, sequence, 0.0, frame=0, first=False, last=False)
+    feed(assembler, 50, 0.01, frame=9)
+    feed(assembler, 105, 0.02, frame=10, data=KEY)
+    assert numbers(drain(assembler)) == [(10, True)]
+
+
 def test_a_payload_that_is_no_vp8_is_counted() -> None:
     assembler = Assembler()
     assembler.handle_packet(1, 0, b"\x80", 0.0, marker=True)

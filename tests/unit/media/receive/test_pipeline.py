@@ -450,7 +450,7 @@ def test_after_an_outage_the_picture_moves_within_300_ms() -> None:
 
 
 def test_jitter_is_absorbed_after_a_second_and_few_frames_are_made_up() -> None:
-    rng = random.Random(5)  # noqa: S311 - a path, not a secret
+    rng = random.Random(5)
     call = Call(make_pipeline(), Sender(), jitter=lambda: rng.uniform(0.0, 0.06))
     call.run(20.0)
     stats = call.audio_stats
@@ -576,7 +576,7 @@ def test_what_is_no_packet_is_counted_and_changes_nothing() -> None:
 @pytest.mark.parametrize("loss", [0.05, 0.2])
 def test_real_codecs_survive_random_loss(loss: float) -> None:
     """Ten seconds of Opus and VP8: sound each 20 ms, concealment counted, no freeze for good."""
-    rng = random.Random(1)  # noqa: S311 - a path, not a secret
+    rng = random.Random(1)
     codecs = CodecRegistry()
     video = codecs.video_encoder("VP8", Vp8Config(width=320, height=240, bitrate=300_000))
     audio = codecs.audio_encoder("opus", OpusConfig(packet_loss=loss, bitrate=32_000))

@@ -44,7 +44,7 @@ class FakeVideoEncoder:
         self.sizes: list[tuple[int, int]] = []
         self.forced: list[bool] = []
         self.fails = False
-        self._rng = random.Random(seed)  # noqa: S311 - sizes, not secrets
+        self._rng = random.Random(seed)
 
     def encode(
         self,
@@ -163,7 +163,7 @@ class VirtualCall:
     size: tuple[int, int] = (640, 360)
 
     def __post_init__(self) -> None:
-        rng = random.Random(self.seed)  # noqa: S311 - faults, not secrets
+        rng = random.Random(self.seed)
         self.now = 0.0
         self.codecs = self.codecs or FakeCodecs(self.seed)
         self.link: Link[None] = Link(LinkProfile.parse(self.up), rng=rng)
@@ -172,7 +172,7 @@ class VirtualCall:
             self.session,
             self.config,
             codecs=cast("CodecRegistry", self.codecs),
-            rng=random.Random(self.seed + 1),  # noqa: S311 - likewise
+            rng=random.Random(self.seed + 1),
             wall_clock=lambda: 1_700_000_000.0,
             now=0.0,
         )

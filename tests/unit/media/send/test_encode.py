@@ -5,16 +5,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ringline.media.frames import AudioFrame, VideoFrame
-from ringline.media.send.encode import (
-    AudioEncode,
-    EncodeConfig,
-    PauseReason,
-    SkipReason,
-    VideoEncode,
-    VideoEncodeJob,
-    audio_level,
-)
+from ringline.media.frames import VideoFrame
+from ringline.media.send.encode import EncodeConfig, PauseReason, SkipReason, VideoEncode
+from ringline.media.send.encode_job import VideoEncodeJob
 
 
 def frame(now: float, *, width: int = 640, height: int = 360) -> VideoFrame:
@@ -154,40 +147,32 @@ def test_too_little_for_any_picture_pauses_and_enough_resumes(fake_codecs: Any) 
     assert job.force_key
 
 
-def test_the_encoder_is_told_how_long_a_picture_lasts(fake_codecs: Any) -> None:
+def told_durations(fake_codecs: Any, offered: list[float], taken: set[int]) -> list[int]:
+    """Offer pictures at given times, let only some through, return what the encoder is told."""
     stage = Camera(fake_codecs).stage
     told: list[int] = []
-    for now in (0.0, 0.04, 5.0):
-        job = stage.handle_frame(frame(now), now, queue_seconds=0.0)
-        assert isinstance(job, VideoEncodeJob)
-        told.append(job.duration)
-        job.run()
-        stage.handle_job(job, now)
-    assert told == [3_000, 3_600, 6_000]  # a pause is no slow camera
+    for index, now in enumerate(offered):
+        job = stage.handle_frame(frame(now), now, queue_seconds=0.0 if index in taken else 9.0)
+        if isinstance(job, VideoEncodeJob):
+            told.append(job.duration)
+            job.run()
+            stage.handle_job(job, now)
+    return told
 
 
-def test_sound_follows_rate_and_loss(fake_codecs: Any) -> None:
-    stage = AudioEncode(EncodeConfig(), codecs=fake_codecs, in_band_fec=True)
-    stage.set_conditions(24_000, 0.0)
-    assert len(stage.encode(AudioFrame(np.zeros(960, np.int16)))) == 60
-    hints = []
-    for loss in (0.0, 0.009, 0.012, 0.06, 0.12, 0.5, 0.0):
-        stage.set_conditions(16_000, loss)
-        hints.append(fake_codecs.audio[0].loss)
-    assert hints == pytest.approx([0.0, 0.0, 0.05, 0.05, 0.1, 0.2, 0.0])
-    assert fake_codecs.audio[0].bitrate == 16_000
+def test_skipped_pictures_do_not_make_the_encoder_splurge(fake_codecs: Any) -> None:
+    offered = [index / 30 for index in range(31)]
+    told = told_durations(fake_codecs, offered, {0, 10, 20, 30})
+    assert told == [3_000, 3_000, 3_000, 3_000]  # not a third of a second each
 
 
-def test_no_redundancy_is_made_for_who_cannot_use_it(fake_codecs: Any) -> None:
-    stage = AudioEncode(EncodeConfig(), codecs=fake_codecs, in_band_fec=False)
-    stage.set_conditions(24_000, 0.2)
-    stage.encode(AudioFrame(np.zeros(960, np.int16)))
-    assert fake_codecs.audio[0].loss == 0.0
+def test_the_encoder_follows_a_slow_camera(fake_codecs: Any) -> None:
+    offered = [index / 10 for index in range(10)]
+    told = told_durations(fake_codecs, offered, set(range(10)))
+    assert told[0] == 3_000  # nothing known yet
+    assert told[1:] == [9_000] * 9
 
 
-@pytest.mark.parametrize(
-    ("amplitude", "expected"), [(0, (False, 127)), (32_767, (True, 0)), (60, (False, 55))]
-)
-def test_the_audio_level_is_that_of_the_frame(amplitude: int, expected: tuple[bool, int]) -> None:
-    samples = np.full(960, amplitude, np.int16)
-    assert audio_level(AudioFrame(samples)) == expected
+def test_a_pause_is_no_slow_camera(fake_codecs: Any) -> None:
+    told = told_durations(fake_codecs, [0.0, 1 / 30, 5.0, 5.0 + 1 / 30], {0, 1, 2, 3})
+    assert told == [3_000] * 4

@@ -267,7 +267,7 @@ def test_a_stream_to_send_needs_an_ssrc(
             nameless,
             SendConfig(),
             codecs=fake_codecs,
-            rng=random.Random(1),  # noqa: S311 - not for secrets
+            rng=random.Random(1),
             wall_clock=lambda: 0.0,
             now=0.0,
         )

@@ -52,6 +52,14 @@ def test_a_narrow_link_is_used_and_its_queue_kept_short(
     assert longest_pause(call, 5.0) < 0.3
 
 
+@pytest.mark.parametrize("kbps", [45, 60, 80])
+def test_a_link_too_thin_for_a_picture_still_carries_sound(virtual_call: Any, kbps: int) -> None:
+    call = run(virtual_call, f"rate={kbps},delay=50,queue=500", 30)
+    assert call.mean_queue(10, 30) < 0.12
+    sound = [at for at, packet in call.received if packet.ssrc == 0xA and at > 10]
+    assert len(sound) >= 0.97 * 20 * 50
+
+
 @pytest.mark.parametrize("seed", SEEDS)
 def test_random_loss_does_not_starve_the_rate(virtual_call: Any, seed: int) -> None:
     call = run(virtual_call, "rate=2000,delay=40,loss=20", 25, seed=seed)

@@ -62,7 +62,7 @@ def test_losses_are_weighted_by_packets() -> None:
 
 
 def test_the_first_reports_come_quickly_then_each_second() -> None:
-    schedule = ReportSchedule(random.Random(1))  # noqa: S311 - timers
+    schedule = ReportSchedule(random.Random(1))
     assert schedule.due is None
     schedule.handle_sent(5.0)
     schedule.handle_sent(5.3)

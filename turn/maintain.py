@@ -1,0 +1,146 @@
+"""Maintain: what an owner asks of a live allocation: Refresh, CreatePermission, ChannelBind.
+
+Each request changes all that it asks for, or nothing and names the reason.  Whose allocation it
+is decides first: none there is 437, somebody else's is 441.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from ringline.turn.addresses import Address, AddressFamily
+from ringline.turn.allocate import Allocator, granted_lifetime
+from ringline.turn.allocation import Allocation, Allocations
+from ringline.turn.attributes import (
+    CHANNEL_NUMBER,
+    LIFETIME,
+    REQUESTED_ADDRESS_FAMILY,
+    XOR_PEER_ADDRESS,
+)
+from ringline.turn.config import TurnConfig
+from ringline.turn.error_codes import ErrorCode
+from ringline.turn.peer_policy import PeerPolicy, Verdict
+from ringline.turn.respond import Request, Responder
+from ringline.turn.stun import Method
+
+__all__ = ["Maintainer"]
+
+
+class Maintainer:
+    """Performs the requests of owners."""
+
+    def __init__(
+        self,
+        config: TurnConfig,
+        allocations: Allocations,
+        allocator: Allocator,
+        responder: Responder,
+        policy: PeerPolicy,
+    ) -> None:
+        self._config: Final = config
+        self._allocations: Final = allocations
+        self._allocator: Final = allocator
+        self._responder: Final = responder
+        self._policy: Final = policy
+
+    def handle_request(self, request: Request, allocation: Allocation | None, now: float) -> None:
+        """Answer an authenticated request about the client's allocation, if it has one.
+
+        Raises:
+            ParseError: If an attribute is malformed.
+
+        """
+        if allocation is None:
+            code: ErrorCode | None = ErrorCode.ALLOCATION_MISMATCH
+        elif request.username != allocation.username:
+            code = ErrorCode.WRONG_CREDENTIALS
+        elif request.message.method == Method.REFRESH:
+            code = self._refresh(request, allocation, now)
+        elif request.message.method == Method.CREATE_PERMISSION:
+            code = self._create_permission(request, allocation, now)
+        else:
+            code = self._bind_channel(request, allocation, now)
+        if code is not None:
+            self._responder.refuse(request, code)
+
+    def _refresh(self, request: Request, allocation: Allocation, now: float) -> ErrorCode | None:
+        """Put off the end of an allocation, or end it (RFC 8656 §8.2)."""
+        family = request.message.get(REQUESTED_ADDRESS_FAMILY)
+        requested = request.message.get(LIFETIME)
+        if family is not None and family != AddressFamily.IPV4:
+            return ErrorCode.PEER_ADDRESS_FAMILY_MISMATCH
+        if requested == 0:
+            self._allocations.remove(allocation)
+            self._responder.succeed(request, (LIFETIME, 0))
+            self._allocator.release(allocation)
+            return None
+        lifetime = granted_lifetime(requested, self._config)
+        self._allocations.extend(allocation, now + lifetime)
+        self._responder.succeed(request, (LIFETIME, int(lifetime)))
+        return None
+
+    def _create_permission(
+        self, request: Request, allocation: Allocation, now: float
+    ) -> ErrorCode | None:
+        """Install or renew permissions, all that are asked for or none (RFC 8656 §10.2)."""
+        hosts = [host for host, _ in request.message.get_all(XOR_PEER_ADDRESS)]
+        if not hosts:
+            return ErrorCode.BAD_REQUEST
+        verdicts: dict[str, Verdict] = {}
+        for host in hosts:
+            verdict, code = self._judge((host, 0))
+            if code is not None:
+                return code
+            verdicts[host] = verdict
+        if not allocation.permissions.has_room(verdicts, now):
+            return ErrorCode.INSUFFICIENT_CAPACITY
+        for host, verdict in verdicts.items():
+            allocation.permissions.install(
+                host,
+                now + self._config.permission_lifetime,
+                relayed_only=verdict is Verdict.RELAYED_ONLY,
+            )
+        self._responder.succeed(request)
+        return None
+
+    def _bind_channel(
+        self, request: Request, allocation: Allocation, now: float
+    ) -> ErrorCode | None:
+        """Bind or renew a channel, and the permission that it implies (RFC 8656 §12.2).
+
+        The permission lasts as long as the channel: clients that only ever renew their channels
+        would else lose what peers send after five minutes.
+        """
+        number = request.message.get(CHANNEL_NUMBER)
+        peer = request.message.get(XOR_PEER_ADDRESS)
+        if number is None or peer is None or peer[1] == 0:
+            return ErrorCode.BAD_REQUEST
+        if allocation.channels.conflicts(number, peer, now):
+            return ErrorCode.BAD_REQUEST
+        verdict, code = self._judge(peer)
+        if code is not None:
+            return code
+        relayed_only = verdict is Verdict.RELAYED_ONLY
+        if relayed_only and peer not in self._allocations.by_relayed:
+            return ErrorCode.FORBIDDEN  # ours, and no relay: say so rather than drop its data
+        if not allocation.channels.has_room(number, now) or not allocation.permissions.has_room(
+            (peer[0],), now
+        ):
+            return ErrorCode.INSUFFICIENT_CAPACITY
+        expires_at = now + self._config.channel_lifetime
+        allocation.channels.bind(number, peer, expires_at, relayed_only=relayed_only)
+        allocation.permissions.install(
+            peer[0],
+            max(expires_at, now + self._config.permission_lifetime),
+            relayed_only=relayed_only,
+        )
+        self._responder.succeed(request)
+        return None
+
+    def _judge(self, peer: Address) -> tuple[Verdict, ErrorCode | None]:
+        verdict = self._policy.judge(peer)
+        if verdict is Verdict.DENIED:
+            return verdict, ErrorCode.FORBIDDEN
+        if ":" in peer[0]:  # relays are IPv4
+            return verdict, ErrorCode.PEER_ADDRESS_FAMILY_MISMATCH
+        return verdict, None
