@@ -188,6 +188,7 @@ class VideoEncode:
             queue_seconds: How long what waits to leave would take at the target rate.
 
         """
+        self._observe_cadence(now if frame.captured_at is None else frame.captured_at)
         if self.paused is not None:
             return self._skipped(SkipReason.PAUSED)
         if self._scale.update(
