@@ -20,9 +20,24 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 from ringline.client import command_help
+from ringline.client.command_options import (
+    As,
+    Audio,
+    Json,
+    Local,
+    Network,
+    Play,
+    Record,
+    Relay,
+    Server,
+    Show,
+    Token,
+    Verbose,
+    Video,
+)
 
 if TYPE_CHECKING:
-    from ringline.client.io_talk import TalkOptions
+    from ringline.client.io_talk_options import TalkOptions
     from ringline.media.simulate.profile import NetworkProfile
 
 __all__ = ["main"]
@@ -36,83 +51,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-
-Server = Annotated[
-    str,
-    typer.Option(envvar="RINGLINE_SERVER", metavar="URL", help="The server."),
-]
-As = Annotated[
-    str | None,
-    typer.Option(
-        "--as",
-        envvar="RINGLINE_NAME",
-        metavar="NAME",
-        help="Who you are, on a server run with --dev; your login name if not given.",
-    ),
-]
-Token = Annotated[
-    str | None,
-    typer.Option(
-        envvar="RINGLINE_TOKEN",
-        metavar="TOKEN",
-        help="Who you are, on any other server; better given in the environment, "
-        "where other users do not see it.",
-        show_envvar=True,
-    ),
-]
-Play = Annotated[
-    Path | None,
-    typer.Option(metavar="FILE", help="Send this film, again and again, as camera and microphone."),
-]
-Audio = Annotated[
-    str | None,
-    typer.Option(
-        metavar="WHAT",
-        help="What you say: auto (microphone if there is one, else a synthetic voice), mic, "
-        "mic:NAME, voice, none, or a file.",
-    ),
-]
-Video = Annotated[
-    str | None,
-    typer.Option(
-        metavar="WHAT",
-        help="What you show: auto (camera if there is one, else a moving pattern), camera, "
-        "camera:NAME, pattern, none, or a file.",
-    ),
-]
-Record = Annotated[
-    Path | None,
-    typer.Option(metavar="FILE", help="Record what you hear and see, as Matroska (.mkv)."),
-]
-Relay = Annotated[
-    bool,
-    typer.Option("--relay", help="Send through the TURN relay even where a direct path works."),
-]
-Network = Annotated[
-    str | None,
-    typer.Option(
-        metavar="NAME",
-        help="Make the network bad, in user space: a named one ('--network list' shows them) or "
-        "'rate=300,delay=50,loss=2' (kbit/s, ms, percent).",
-    ),
-]
-Local = Annotated[
-    bool, typer.Option("--local", help="Use loopback only: the other side is on this machine.")
-]
-Show = Annotated[
-    bool | None,
-    typer.Option(
-        "--show/--no-show",
-        help="Play what you get on a speaker and in a window, if there are any; by default at a "
-        "terminal without --json.",
-        show_default=False,
-    ),
-]
-Json = Annotated[bool, typer.Option("--json", help="Print lines of JSON, for scripts.")]
-Verbose = Annotated[
-    bool,
-    typer.Option("--verbose", "-v", "--debug", help="Log what happens inside to standard error."),
-]
 
 
 def _show_version(wanted: bool) -> None:
@@ -509,7 +447,7 @@ def _talk_options(
     json_lines: bool,
 ) -> TalkOptions:
     link = _find_network(network)
-    from ringline.client.io_talk import TalkOptions  # noqa: PLC0415
+    from ringline.client.io_talk_options import TalkOptions  # noqa: PLC0415
     from ringline.client.source_choice import choose_sources  # noqa: PLC0415
 
     film = None if play is None else str(play)

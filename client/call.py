@@ -84,6 +84,9 @@ logger = logging.getLogger(__name__)
 
 _EVENT_BACKLOG: Final = 256
 _MESSAGE_BACKLOG: Final = 256
+_FAREWELL: Final = 1.0
+"""Seconds from the other side's goodbye on the path to the end of the call: the server's word,
+which tells the reason, mostly comes within them, if there is a server."""
 _CHANNEL: Final = "ringline"  # label of the data channel that messages go over
 
 
@@ -140,6 +143,7 @@ class Call:
         video: bool,
         send: Callable[[wire.Message], None],
         on_ended: Callable[[Call], None],
+        on_network_changed: Callable[[], None],
         config: CallConfig,
         codecs: CodecRegistry,
     ) -> None:
@@ -150,6 +154,8 @@ class Call:
         self.messages: Final[Stream[str | bytes]] = Stream(limit=_MESSAGE_BACKLOG)
         self._send_signal: Final = send
         self._on_ended: Final = on_ended
+        self._on_network_changed: Final = on_network_changed
+        self._on_network_changed: Final = on_network_changed
         self._config: Final = config
         self._loop: Final = asyncio.get_running_loop()
         self._state = CallState.CALLING if outgoing else CallState.INCOMING
@@ -168,6 +174,7 @@ class Call:
         self._reconnector: Final = Reconnector(config.reconnect)
         self._timer: asyncio.TimerHandle | None = None
         self._connect_deadline: float | None = None
+        self._farewell_deadline: float | None = None  # set when the other side has closed the path
         self._generation = 0
         self._negotiation = 0  # number of the last offer, ours or theirs
         self._offer: Description | None = None
@@ -542,9 +549,11 @@ class Call:
     # Path
 
     def _make_transport(self) -> PeerTransport:
-        transport = PeerTransport(
-            self._config.transport, controlling=self.outgoing, on_event=self._handle_transport
-        )
+        def told(event: TransportEvent) -> None:
+            if transport is self._transport:  # one that a crossing call left says nothing more
+                self._handle_transport(event)
+
+        transport = PeerTransport(self._config.transport, controlling=self.outgoing, on_event=told)
         transport.on_media = self._media.handle_datagram
         return transport
 
@@ -593,6 +602,8 @@ class Call:
             case TransportPathChanged():
                 self._event(PathChanged(event.path.kind))
             case NetworkChanged():
+                self._on_network_changed()
+                self._on_network_changed()  # the restart needs a way to the server first
                 self._reconnector.handle_network_changed(self._loop.time())
                 self._reconnect()
             case ChannelOpened():
@@ -620,6 +631,8 @@ class Call:
                 else:
                     self._reconnector.handle_disconnected(self._loop.time())
                     self._advance(Trigger.PATH_LOST)
+            case TransportState.CLOSED:
+                self._farewell_deadline = self._loop.time() + _FAREWELL
             case _:
                 return
         self._arm()
@@ -676,18 +689,22 @@ class Call:
                     )
         if self._connect_deadline is not None and now >= self._connect_deadline:
             self._give_up(EndReason.CONNECT_TIMEOUT)
+        if self._farewell_deadline is not None and now >= self._farewell_deadline:
+            self._give_up(EndReason.HANGUP)
         self._arm()
 
     def _arm(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        due = [self._reconnector.poll_timeout(), self._connect_deadline]
+        due = [self._reconnector.poll_timeout(), self._connect_deadline, self._farewell_deadline]
         when = min((time for time in due if time is not None), default=None)
         if when is not None and self._state is not CallState.ENDED:
             self._timer = self._loop.call_at(when, self._reconnect)
 
     def _give_up(self, reason: EndReason, detail: str = "") -> None:
+        if self._state is CallState.ENDED:
+            return
         self._send_signal(wire.CallEnd(call=self.id, reason=reason, detail=detail[:512]))
         self._end(reason, detail)
 

@@ -119,8 +119,10 @@ class RowMaker:
         before = self.started_at if self._made_at is None else self._made_at
         seconds = max(1e-3, now - before)
         self._made_at = now
-        received, sent = ReceivedRow(latency=latency), SentRow()
+        received, sent = ReceivedRow(), SentRow()
         if stats.session is not None:
+            if stats.session.round_trip is None:
+                latency = None  # the two clocks are compared by it; before, it is a guess
             counters = _count(stats.session)
             received = _received(stats.session, counters, self._last, seconds, latency)
             sent = _sent(stats.session, counters, self._last, seconds)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import secrets
 import time
@@ -129,7 +130,6 @@ class Client:
         self._handling: Final[set[asyncio.Task[None]]] = set()
         self._closing: Final[set[asyncio.Task[None]]] = set()  # calls that let go of their sockets
         self._people: dict[str, str] = {}
-        self._closed: Final = asyncio.Event()
 
     # Life
 
@@ -161,14 +161,16 @@ class Client:
         await asyncio.gather(*self._handling, return_exceptions=True)
         await asyncio.gather(*self._closing)
         await self._signaling.close()
-        self._closed.set()
 
     async def wait_closed(self, *, timeout: float | None = None) -> None:  # noqa: ASYNC109
-        """Wait until the server lets us go for good, or ``timeout`` seconds have gone."""
-        try:
+        """Wait until the connection to the server is over, or ``timeout`` seconds have gone.
+
+        Raises:
+            SignalingError: If the server put us out or cannot be reached any more.
+
+        """
+        with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._signaling.wait_closed(), timeout)
-        except TimeoutError:
-            return
 
     @property
     def name(self) -> str:
@@ -243,6 +245,7 @@ class Client:
             video=bool(video),
             send=self._signaling.send,
             on_ended=self._handle_ended,
+            on_network_changed=self._signaling.handle_network_changed,
             config=config,
             codecs=self._codecs,
         )
@@ -284,9 +287,7 @@ class Client:
             return  # said again after a resume
         for own in self._calls.values():
             if own.peer == message.sender and own.state in (CallState.CALLING, CallState.RINGING):
-                del self._calls[own.id]
-                own.cross(message)
-                self._calls[own.id] = own
+                self._handle_crossing(own, message)
                 return
         call = Call(
             call_id=message.call,
@@ -295,6 +296,7 @@ class Client:
             video=message.media.video,
             send=self._signaling.send,
             on_ended=self._handle_ended,
+            on_network_changed=self._signaling.handle_network_changed,
             config=self._config.call,
             codecs=self._codecs,
         )
@@ -312,6 +314,14 @@ class Client:
         task = asyncio.create_task(self._answer(self._handler, incoming))
         self._handling.add(task)
         task.add_done_callback(self._handling.discard)
+
+    def _handle_crossing(self, own: Call, theirs: wire.CallIncoming) -> None:
+        """Two called each other at once: the call with the earlier id wins (glare)."""
+        if theirs.call < own.id:
+            del self._calls[own.id]
+            own.cross(theirs)
+            self._calls[own.id] = own
+        # Else theirs loses: the server tells both sides, and they answer ours.
 
     async def _answer(self, handler: IncomingHandler, incoming: IncomingCall) -> None:
         try:

@@ -52,12 +52,14 @@ class DemoScreen:
         self._states[name] = state
         self._write({"type": "state", "name": name, "state": state}, "")
 
-    def show_rows(self, directions: Mapping[str, Sequence[DirectionStats]]) -> None:
-        """Show the newest second of each direction."""
+    def show_rows(
+        self, directions: Mapping[str, Sequence[DirectionStats]], *, title: str = ""
+    ) -> None:
+        """Show the newest second of each direction, under a title if there is a table."""
         if self._json or not self._stream.isatty():
             self._print_rows(directions)
         else:
-            self._show_live(directions)
+            self._show_live(directions, title)
 
     def end_table(self) -> None:
         """Let the table stand as it is."""
@@ -119,13 +121,13 @@ class DemoScreen:
 
     # Private
 
-    def _show_live(self, directions: Mapping[str, Sequence[DirectionStats]]) -> None:
+    def _show_live(self, directions: Mapping[str, Sequence[DirectionStats]], title: str) -> None:
         from rich.console import Console  # noqa: PLC0415 - only a terminal needs it
         from rich.live import Live  # noqa: PLC0415
 
         from ringline.client.demo_table import make_table  # noqa: PLC0415
 
-        table = make_table(directions)
+        table = make_table(directions, title=title or None)
         if self._live is None:
             self._live = Live(table, console=Console(file=self._stream), auto_refresh=False)
             self._live.start(refresh=True)

@@ -247,8 +247,11 @@ class _Demo:
         other = _CALLEE if name == _CALLER else _CALLER
         self._directions[f"{name} -> {other}"].handle_sender(row)
         self._directions[f"{other} -> {name}"].handle_receiver(row)
+        network = f" over {self._options.network.name}" if self._options.network else ""
         self._screen.show_rows(
-            {direction: rows.rows for direction, rows in self._directions.items()}
+            {direction: rows.rows for direction, rows in self._directions.items()},
+            title=f"{_CALLER} calls {_CALLEE}{network}: "
+            f"{row.second:.0f} of {self._options.seconds:g} s",
         )
 
     # Afterwards

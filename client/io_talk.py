@@ -8,18 +8,21 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import random
 import signal
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Final
 
-from ringline.client.call import Call, CallConfig
+from ringline.client.call import Call
 from ringline.client.call_rows import RowMaker, path_word
 from ringline.client.call_state import CallState
-from ringline.client.client import Client, ClientConfig, IncomingCall
-from ringline.client.errors import CallEndedError, ServerUnreachableError
+from ringline.client.client import Client, IncomingCall
+from ringline.client.errors import (
+    CallEndedError,
+    RinglineError,
+    ServerUnreachableError,
+)
 from ringline.client.events import (
     CallEvent,
     Ended,
@@ -30,55 +33,22 @@ from ringline.client.events import (
     StateChanged,
     VideoRequested,
 )
-from ringline.client.exit_codes import ExitCode, code_of_end_reason
-from ringline.client.io_devices import OpenSources, open_sources
+from ringline.client.exit_codes import ExitCode, code_of_end_reason, code_of_error
+from ringline.client.io_devices import open_sources
+from ringline.client.io_talk_options import (
+    TalkOptions,
+    check_record,
+    make_client,
+    numbered_path,
+    open_sinks,
+    tell_notes,
+)
 from ringline.client.source_choice import Origin, SourceChoice
 from ringline.client.talk_output import Output
-from ringline.client.transport import EmulatedLink, LinkFactory, TransportConfig
 from ringline.client.witness import Witness
-from ringline.media.errors import DeviceError
-from ringline.media.io_display import Display, display_problem
-from ringline.media.io_record import Recorder
-from ringline.media.io_speaker import Speaker
-from ringline.media.simulate.link import Link
-from ringline.media.simulate.profile import LinkProfile, NetworkProfile
-from ringline.media.sink import AudioSink, VideoSink
+from ringline.media.errors import MediaError
 
-__all__ = ["TalkOptions", "answer_calls", "call_somebody"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TalkOptions:
-    """What the command line says about a call.
-
-    Attributes:
-        server: Its URL.
-        name: Who we are, on a server in development mode.
-        token: Who we are, on any other.
-        audio: What we say.
-        video: What we show.
-        record: File for what we hear and see, or :obj:`None`.
-        seconds: Hang up after so long, or :obj:`None` to leave it to the people.
-        ring_seconds: How long it rings at the other side, or :obj:`None` for the usual time.
-        relay: Go through the TURN relay even where a direct path works.
-        network: A bad network to put between the two, or :obj:`None`.
-        local: Use loopback only: both are on this machine.
-        play: Use a speaker and a window, where there are any.
-
-    """
-
-    server: str
-    name: str
-    token: str | None
-    audio: SourceChoice
-    video: SourceChoice
-    record: Path | None
-    seconds: float | None
-    ring_seconds: float | None
-    relay: bool
-    network: NetworkProfile | None
-    local: bool
-    play: bool
+__all__ = ["answer_calls", "call_somebody"]
 
 
 async def call_somebody(peer: str, options: TalkOptions, output: Output) -> ExitCode:
@@ -90,10 +60,10 @@ async def call_somebody(peer: str, options: TalkOptions, output: Output) -> Exit
 
     """
     sources = open_sources(options.audio, options.video, name=options.name)
-    _tell_notes(sources, output)
-    sinks = _open_sinks(options, options.record, peer, output)
+    tell_notes(sources, output)
+    sinks = open_sinks(options, options.record, peer, output)
     with _interrupts() as interrupted:
-        async with _make_client(options, outgoing=True) as me:
+        async with make_client(options, outgoing=True) as me:
             output.tell("ready", "", name=me.name, server=options.server)
             call = me.start_call(
                 peer, audio=sources.audio, video=sources.video, timeout=options.ring_seconds
@@ -118,12 +88,13 @@ async def answer_calls(options: TalkOptions, output: Output, *, once: bool) -> E
     """
     # Opened only to know now, and not when somebody calls, that something is missing.
     trial = open_sources(options.audio, options.video, name=options.name)
-    _tell_notes(trial, output)
+    tell_notes(trial, output)
     await trial.close()
+    check_record(options.record)
     first_over: asyncio.Future[ExitCode] = asyncio.get_running_loop().create_future()
     answered = 0
     with _interrupts() as interrupted:
-        async with _make_client(options, outgoing=False) as me:
+        async with make_client(options, outgoing=False) as me:
 
             @me.on_incoming
             async def answer(incoming: IncomingCall) -> None:
@@ -131,8 +102,13 @@ async def answer_calls(options: TalkOptions, output: Output, *, once: bool) -> E
                 answered += 1
                 caller = incoming.caller
                 output.tell("state", f"{caller} calls", state=CallState.INCOMING.value, peer=caller)
-                record = _numbered(options.record, answered)
-                code = await _answer_one(incoming, options, output, interrupted, record)
+                record = numbered_path(options.record, answered)
+                try:
+                    code = await _answer_one(incoming, options, output, interrupted, record)
+                except (MediaError, RinglineError) as error:
+                    incoming.decline()
+                    output.tell("note", f"not answered: {error}", text=str(error))
+                    code = code_of_error(error)
                 if not first_over.done():
                     first_over.set_result(code)
 
@@ -181,7 +157,7 @@ async def _answer_one(
         await sources.close()
         output.tell("ended", str(error), reason="cancelled", detail="", seconds=0, impression=None)
         return ExitCode.OK
-    for sink in _open_sinks(options, record, incoming.caller, output):
+    for sink in open_sinks(options, record, incoming.caller, output):
         call.add_sink(audio=sink.audio, video=sink.video)
     return await _Talk(call, options, output).run(interrupted)
 
@@ -323,74 +299,6 @@ _STATE_TEXTS: Final = {
     CallState.CONNECTED: "connected with {peer}",
     CallState.RECONNECTING: "the path to {peer} is lost; looking for another ...",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class _Sinks:
-    """Where what is heard and seen goes."""
-
-    audio: AudioSink | None = None
-    video: VideoSink | None = None
-
-
-def _open_sinks(
-    options: TalkOptions, record: Path | None, peer: str, output: Output
-) -> list[_Sinks]:
-    """Open the recording, and a speaker and a window where wished for and there.
-
-    Raises:
-        RecordingError: If the recording cannot be written.
-
-    """
-    sinks = []
-    if record is not None:
-        recorder = Recorder(record, video=options.video.origin is not Origin.NONE)
-        sinks.append(_Sinks(recorder, recorder))
-    if options.play:
-        try:
-            sinks.append(_Sinks(audio=Speaker()))
-        except DeviceError as error:
-            output.tell("note", f"{error}; what is said is not heard here", text=str(error))
-        problem = display_problem()
-        if problem is None:
-            sinks.append(_Sinks(video=Display(f"Ringline: {peer}")))
-        else:
-            output.tell("note", problem, text=problem)
-    return sinks
-
-
-def _make_client(options: TalkOptions, *, outgoing: bool) -> Client:
-    link: LinkFactory | None = None
-    if options.network is not None:
-        link = _link_factory(options.network.up if outgoing else options.network.down)
-    transport = TransportConfig(addresses=("127.0.0.1",) if options.local else None, link=link)
-    return Client(
-        options.server,
-        name=options.name,
-        token=options.token,
-        relay_only=options.relay,
-        config=ClientConfig(max_calls=1, call=CallConfig(transport=transport)),
-    )
-
-
-def _link_factory(profile: LinkProfile) -> LinkFactory:
-    def make(now: float) -> EmulatedLink:
-        # A fixed seed: the same network on each run, as far as the timing of packets allows.
-        return Link(profile, rng=random.Random(1), started_at=now)  # noqa: S311 - no secret
-
-    return make
-
-
-def _numbered(path: Path | None, number: int) -> Path | None:
-    """Return the file for the recording of the nth call: ``out.mkv``, ``out-2.mkv``, ..."""
-    if path is None or number == 1:
-        return path
-    return path.with_stem(f"{path.stem}-{number}")
-
-
-def _tell_notes(sources: OpenSources, output: Output) -> None:
-    for note in sources.notes:
-        output.tell("note", note, text=note)
 
 
 @contextlib.contextmanager

@@ -16,6 +16,7 @@ import ipaddress
 import logging
 from collections import Counter
 from collections.abc import Callable, Coroutine, Iterable
+from functools import partial
 from typing import Any, Final
 
 from aioice import Candidate, ice, stun, turn
@@ -133,7 +134,7 @@ class Gatherer:
                 logger.warning("not the URL of a STUN or TURN server: %r", server.url)
                 continue
             self.complete = False  # said again when this one is done
-            self._attempt(self._ask_server(server, parsed))
+            self._attempt(partial(self._ask_server, server, parsed))
         self._loop.call_soon(self._maybe_gathered)
 
     def _maybe_gathered(self) -> None:
@@ -141,14 +142,14 @@ class Gatherer:
             self.complete = True
             self._on_complete()
 
-    def _attempt(self, work: Coroutine[Any, Any, None]) -> None:
+    def _attempt(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Run a part of gathering, which may fail or take too long without harm."""
         self._pending += 1
 
         async def attempt() -> None:
             try:
                 async with asyncio.timeout(self._config.gather_timeout):
-                    await work
+                    await work()  # made here: one cancelled before it runs leaves nothing
             except TimeoutError:
                 self._dropped["server silent"] += 1
             except (stun.TransactionError, OSError, *MALFORMED) as error:
@@ -164,11 +165,11 @@ class Gatherer:
         scheme, transport = parsed["scheme"], parsed.get("transport", "udp")
         address = await self._resolve(parsed["host"], parsed["port"])
         if scheme in ("turn", "turns"):
-            self._attempt(self._allocate(server, parsed, address))
+            self._attempt(partial(self._allocate, server, parsed, address))
         if scheme in ("stun", "turn") and transport == "udp" and not self._relay_only:
             # Every TURN server answers Binding requests too (RFC 8656 §3).
             for socket in self._hosts:
-                self._attempt(self._ask_reflexive(socket, address))
+                self._attempt(partial(self._ask_reflexive, socket, address))
 
     async def _resolve(self, host: str, port: int) -> Address:
         try:

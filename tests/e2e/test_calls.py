@@ -606,4 +606,3 @@ async def test_a_server_that_is_not_there_is_said_so(closed_port: int) -> None:
     with pytest.raises(ServerUnreachableError, match=f"127.0.0.1:{closed_port}"):
         async with Client(f"ws://127.0.0.1:{closed_port}", name="ann"):
             pytest.fail("there is no server")
-

@@ -26,6 +26,7 @@ def server() -> Iterator[str]:
         (("call", "desk", "--play", "/no/film.mp4"), 1, "no such file: /no/film.mp4"),
         (("call", "desk", "--play", __file__), 1, "not a media file"),
         (("call", "desk", "--record", "/no/out.mkv", *ANYWHERE), 1, "/no/out.mkv"),
+        (("answer", "--record", "/no/out.mkv", *ANYWHERE), 1, "/no/out.mkv"),
         (("call", "desk", "--audio", "none", "--video", "none"), 1, "nothing to send"),
         (("call", "desk", "--server", "ftp://here", *ANYWHERE), 1, "'ftp://here'"),
         (("call", "desk", "--server", "ws://localhost:1", *ANYWHERE), 7, "ws://localhost:1"),

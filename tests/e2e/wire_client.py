@@ -45,9 +45,7 @@ class WireClient:
 
     async def __aenter__(self) -> Self:
         self._http = aiohttp.ClientSession()
-        self._socket = await self._http.ws_connect(
-            f"{self._url}/ws", protocols=(wire.SUBPROTOCOL,)
-        )
+        self._socket = await self._http.ws_connect(f"{self._url}/ws", protocols=(wire.SUBPROTOCOL,))
         await self.send(wire.Hello(device="by-hand", name=self._name))
         await self.take(wire.Welcome)
         return self

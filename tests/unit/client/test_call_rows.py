@@ -32,6 +32,7 @@ def call_stats(
     encoded: int = 0,
     sent: int = 0,
     path: Path | None = PATH,
+    round_trip: float | None = 0.05,
 ) -> CallStats:
     audio = AudioReceiveStats(packets_received=received[0], concealed_samples=concealed)
     video = VideoReceiveStats(
@@ -52,7 +53,7 @@ def call_stats(
     session = SessionStats(
         send=send,
         receive=ReceiveStats(streams=[audio, video]),
-        round_trip=0.05,
+        round_trip=round_trip,
         malformed_datagrams=0,
     )
     return CallStats(state=CallState.CONNECTED, path=path, session=session, restarts=0)
@@ -113,6 +114,12 @@ def test_a_late_packet_that_takes_back_a_loss_is_no_negative_loss() -> None:
     rows.make_row(call_stats(received=(50, 50), lost=3), None, 1.0)
     row = rows.make_row(call_stats(received=(100, 101), lost=2), None, 2.0)
     assert row.received.loss == 0.0
+
+
+def test_latency_is_not_told_before_the_round_trip_is_known() -> None:
+    rows = RowMaker(0.0)
+    assert rows.make_row(call_stats(round_trip=None), 0.01, 1.0).received.latency is None
+    assert rows.make_row(call_stats(), 0.06, 2.0).received.latency == 0.06
 
 
 def test_before_negotiation_there_is_a_row_of_nothing() -> None:

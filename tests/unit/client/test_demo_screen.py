@@ -46,8 +46,9 @@ def test_a_terminal_gets_a_table_that_stays() -> None:
     stream = Terminal()
     screen = DemoScreen(stream, json_lines=False)
     screen.show_rows({"a -> b": []})
-    screen.show_rows({"a -> b": [ROW]})
+    screen.show_rows({"a -> b": [ROW]}, title="a calls b over g3")
     screen.end_table()
+    assert "a calls b over g3" in stream.getvalue()
     assert "640x360" in stream.getvalue()
 
 

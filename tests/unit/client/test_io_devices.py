@@ -98,6 +98,6 @@ def test_sound_asked_for_by_name_must_be_in_the_file(tmp_path: Path) -> None:
 
 def test_a_file_without_picture_says_how_to_send_its_sound(tmp_path: Path) -> None:
     sound = write_sound(tmp_path / "a.wav")
-    with pytest.raises(SourceError, match="--audio .*a.wav --video none"):
+    with pytest.raises(SourceError, match=r"--audio .*a\.wav --video none"):
         open_sources(sound, sound, name="lab")
     assert open_sources(sound, NONE, name="lab").audio is not None
