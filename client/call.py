@@ -243,7 +243,7 @@ class Call:
         """Wait until an ended call has let go of its sources and sockets."""
         await asyncio.shield(self._ended)
         while self._tasks:
-            await asyncio.gather(*self._tasks, return_exceptions=True)
+            await asyncio.wait(self._tasks)  # which goes on if whoever waits here is cancelled
 
     def send(self, message: str | bytes) -> None:
         """Send a data message, reliably and in order.

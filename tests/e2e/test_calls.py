@@ -44,6 +44,16 @@ pytestmark = pytest.mark.timeout(90)
 
 CALLS = CallConfig(transport=TransportConfig(include_loopback=True))
 
+SERVER = ServerConfig(
+    host="127.0.0.1",
+    port=0,
+    turn_port=0,
+    dev=True,
+    min_ring_time=0.1,  # a test does not wait for the seconds of a person
+    min_incoming_time=0.1,
+    drain_time=0.1,
+)
+
 Enter = Callable[..., Awaitable[Client]]
 
 
@@ -79,16 +89,7 @@ async def nothing_left() -> AsyncIterator[None]:
 @pytest.fixture
 async def server(nothing_left: None) -> AsyncIterator[RinglineServer]:
     assert nothing_left is None
-    config = ServerConfig(
-        host="127.0.0.1",
-        port=0,
-        turn_port=0,
-        dev=True,
-        min_ring_time=0.1,  # a test does not wait for the seconds of a person
-        min_incoming_time=0.1,
-        drain_time=0.1,
-    )
-    async with RinglineServer(config) as running:
+    async with RinglineServer(SERVER) as running:
         yield running
 
 
@@ -207,6 +208,37 @@ async def test_a_closed_client_has_let_go_of_calls_that_had_just_ended(enter: En
     await asyncio.sleep(0)
     assert asyncio.all_tasks() - before == set()
     assert open_sockets() - sockets == set()
+
+
+async def test_a_program_that_does_not_wait_for_its_hang_up_hangs_up_all_the_same(
+    enter: Enter,
+) -> None:
+    ann, bob = await enter("ann"), await enter("bob")
+    call, answered = await connect(ann, bob)
+    hanging_up = asyncio.create_task(call.hang_up())
+    await asyncio.wait_for(call.wait_ended(), PATIENCE)
+    hanging_up.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await hanging_up
+    await asyncio.wait_for(call.closed(), PATIENCE)
+    assert await asyncio.wait_for(answered.wait_ended(), PATIENCE) == "hangup"
+
+
+async def test_without_a_server_a_hang_up_is_told_on_the_path() -> None:
+    async with AsyncExitStack() as stack:
+        async with RinglineServer(SERVER) as server:
+            ann, bob = [
+                await stack.enter_async_context(
+                    Client(server.url, name=name, config=ClientConfig(call=CALLS))
+                )
+                for name in ("ann", "bob")
+            ]
+            call, answered = await connect(ann, bob, video=True)
+        theirs = Onlooker(answered)
+        await theirs.sees_and_hears()
+        assert theirs.states == [CallState.CONNECTING, CallState.CONNECTED]
+        await call.hang_up()
+        assert await asyncio.wait_for(theirs.ended(), PATIENCE) == "hangup"
 
 
 # Calls that do not come about
