@@ -155,7 +155,6 @@ class Call:
         self._send_signal: Final = send
         self._on_ended: Final = on_ended
         self._on_network_changed: Final = on_network_changed
-        self._on_network_changed: Final = on_network_changed
         self._config: Final = config
         self._loop: Final = asyncio.get_running_loop()
         self._state = CallState.CALLING if outgoing else CallState.INCOMING
@@ -602,7 +601,6 @@ class Call:
             case TransportPathChanged():
                 self._event(PathChanged(event.path.kind))
             case NetworkChanged():
-                self._on_network_changed()
                 self._on_network_changed()  # the restart needs a way to the server first
                 self._reconnector.handle_network_changed(self._loop.time())
                 self._reconnect()

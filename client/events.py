@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ringline.client.call_state import CallState
+from ringline.client.transport import PathKind
 from ringline.media.frames import Kind
 
 __all__ = [
@@ -35,7 +36,7 @@ class PathChanged:
 
     """
 
-    kind: str
+    kind: PathKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,11 +88,5 @@ class Ended:
 
 
 CallEvent = (
-    StateChanged
-    | PathChanged
-    | RemoteMuted
-    | VideoRequested
-    | SendingPaused
-    | Message
-    | Ended
+    StateChanged | PathChanged | RemoteMuted | VideoRequested | SendingPaused | Message | Ended
 )

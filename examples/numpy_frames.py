@@ -26,7 +26,8 @@ def draw(number: int) -> NDArray[np.uint8]:
 def hum(number: int) -> NDArray[np.int16]:
     """Return 20 ms of a tone that swells, ``int16`` mono at 48 kHz."""
     at = (np.arange(960) + 960 * number) / 48_000
-    return (6000 * np.sin(2 * np.pi * 220 * at) * np.sin(np.pi * at) ** 2).astype(np.int16)
+    tone = 6000 * np.sin(2 * np.pi * 220 * at) * np.sin(np.pi * at) ** 2
+    return np.asarray(tone, np.int16)
 
 
 async def show(picture: NumpyVideo) -> None:

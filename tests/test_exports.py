@@ -6,6 +6,8 @@ from importlib import import_module
 
 import pytest
 
+from ringline import client, media, signaling
+
 PACKAGES = ("client", "media", "signaling", "turn")
 MOST = 25
 
@@ -27,8 +29,6 @@ def test_a_name_that_is_none_is_an_attribute_error(package: str) -> None:
 
 
 def test_what_the_readme_uses_is_public() -> None:
-    from ringline import client, media, signaling
-
     assert {"Call", "Client", "IncomingCall", "StateChanged"} <= set(client.__all__)
     assert {"FileSource", "NumpyVideo", "Recorder", "VideoFrame"} <= set(media.__all__)
     assert {"RinglineServer", "ServerConfig"} <= set(signaling.__all__)

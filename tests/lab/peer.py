@@ -39,6 +39,8 @@ def wall_ms() -> float:
 class Clip:
     """The camera: ``clip.y4m`` in a loop, each frame logged when it is handed over."""
 
+    width, height, frame_rate = WIDTH, HEIGHT, float(RATE)
+
     def __init__(self, media: Path) -> None:
         self.sent: list[tuple[int, float]] = []
         self._bytes = np.memmap(media / "clip.y4m", np.uint8, "r")
@@ -119,7 +121,7 @@ def scaled(frame: VideoFrame) -> NDArray[np.uint8]:
     if (frame.width, frame.height) == (WIDTH, HEIGHT):
         return frame.luma.copy()
     picture = av.VideoFrame.from_ndarray(frame.planes, format="yuv420p")
-    return picture.reformat(WIDTH, HEIGHT, "gray").to_ndarray()
+    return np.asarray(picture.reformat(WIDTH, HEIGHT, "gray").to_ndarray(), np.uint8)
 
 
 async def main() -> None:

@@ -62,7 +62,7 @@ def main() -> None:
     network = NetworkProfile.parse(sys.argv[5])
     # Packets of a TUN device bring their IP header with them.
     now = time.monotonic()
-    rng = random.Random(1)  # noqa: S311 - faults, not secrets
+    rng = random.Random(1)
     up = Link[None](network.up, rng=rng, started_at=now, overhead=0)
     down = Link[None](network.down, rng=rng, started_at=now, overhead=0)
     sys.stdout.write("ready\n")

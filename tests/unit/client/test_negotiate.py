@@ -78,9 +78,7 @@ def test_the_offerers_numbers_are_used() -> None:
             codecs=(
                 Codec(payload_type=45, name="AV1", clock_rate=90_000),
                 Codec(payload_type=120, name="vp8", clock_rate=90_000, feedback=("nack",)),
-                Codec(
-                    payload_type=124, name="rtx", clock_rate=90_000, parameters={"apt": 120}
-                ),
+                Codec(payload_type=124, name="rtx", clock_rate=90_000, parameters={"apt": 120}),
             ),
             extensions={"urn:ietf:params:rtp-hdrext:sdes:mid": 9, "urn:unknown": 1},
             ssrc=7,
@@ -133,9 +131,7 @@ def test_no_codec_in_common_is_an_error_that_names_theirs() -> None:
 
 def test_a_side_that_only_sends_is_only_received() -> None:
     opus = Codec(payload_type=111, name="opus", clock_rate=48_000, channels=2)
-    offer = foreign_offer(
-        MediaSection(kind="audio", mid="0", codecs=(opus,), direction="sendonly")
-    )
+    offer = foreign_offer(MediaSection(kind="audio", mid="0", codecs=(opus,), direction="sendonly"))
     answer, settled = make_answer(offer, CALLEE, TRANSPORT)
     assert answer.sections[0].direction == "recvonly"
     assert settled.send == ()

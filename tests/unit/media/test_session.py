@@ -67,8 +67,8 @@ def exchange(us: MediaSession, them: MediaSession, seconds: float) -> list[RtcpP
     answers: list[RtcpPacket] = []
     for tick in range(round(seconds / 0.02)):
         now = tick * 0.02
-        for _, data in talk(us, now, 0.02):
-            them.handle_datagram(data, now)
+        for _, sent in talk(us, now, 0.02):
+            them.handle_datagram(sent, now)
         them.handle_timeout(now)
         while them.poll_audio() is not None:
             pass
@@ -111,8 +111,8 @@ def test_3_a_compound_starts_with_a_report_unless_it_need_not(*, reduced: bool) 
     firsts = set()
     for tick in range(100):
         now = tick * 0.02
-        for _, data in talk(us, now, 0.02):
-            them.handle_datagram(data, now)
+        for _, sent in talk(us, now, 0.02):
+            them.handle_datagram(sent, now)
         them.handle_timeout(now)
         while (data := them.poll_datagram(now)) is not None:
             if is_rtcp(data):

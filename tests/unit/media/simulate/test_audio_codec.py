@@ -18,7 +18,7 @@ def make_audio(
     bitrate: int = 32_000, loss: float = 0.0, frame_samples: int = 960
 ) -> SimulatedAudioEncoder:
     config = OpusConfig(bitrate=bitrate, packet_loss=loss, frame_samples=frame_samples)
-    rng = random.Random(1)  # noqa: S311 - sizes, not secrets
+    rng = random.Random(1)
     return SimulatedAudioEncoder(config, rng)
 
 

@@ -15,7 +15,7 @@ from ringline.media.simulate.video_codec import SimulatedVideoDecoder, Simulated
 
 
 def make_codecs() -> SimulatedCodecs:
-    return SimulatedCodecs(random.Random(1))  # noqa: S311 - sizes, not secrets
+    return SimulatedCodecs(random.Random(1))
 
 
 def test_names_are_those_of_sdp_in_any_case() -> None:

@@ -16,7 +16,7 @@ Arrival = tuple[float, bytes]
 def make_link(text: str, *, seed: int = 1, overhead: int = 0, started_at: float = 0.0) -> Link[str]:
     return Link(
         LinkProfile.parse(text),
-        rng=random.Random(seed),  # noqa: S311 - faults, not secrets
+        rng=random.Random(seed),
         overhead=overhead,
         started_at=started_at,
     )

@@ -26,7 +26,7 @@ STRANGER: Address = ("203.0.113.9", 3478)
 
 
 def make_nat(config: NatConfig, address: str = PUBLIC) -> Nat:
-    rng = random.Random(1)  # noqa: S311 - ports of a simulation
+    rng = random.Random(1)
     return Nat(config, public_address=address, rng=rng)
 
 

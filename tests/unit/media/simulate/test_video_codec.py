@@ -18,7 +18,7 @@ FRAME = 3_000  # 1/30 s
 
 
 def make_encoder(bitrate: int = 500_000) -> SimulatedVideoEncoder:
-    rng = random.Random(1)  # noqa: S311 - sizes, not secrets
+    rng = random.Random(1)
     return SimulatedVideoEncoder(Vp8Config(width=640, height=360, bitrate=bitrate), rng)
 
 
