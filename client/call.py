@@ -296,10 +296,13 @@ class Call:
         if self._video_answer is None or self._video_answer.done():
             self._video_answer = self._loop.create_future()
             self._send_signal(wire.MediaRequest(call=self.id))
+        answer = self._video_answer
         try:
-            allowed = await asyncio.wait_for(asyncio.shield(self._video_answer), timeout)
+            allowed = await asyncio.wait_for(asyncio.shield(answer), timeout)
         except TimeoutError:
             allowed = False
+            if self._video_answer is answer:
+                self._video_answer = None  # who asks again is to be heard again
         if allowed:
             self._media.set_agreed("video", agreed=True)
             self._media.set_video_source(source)

@@ -33,6 +33,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from ringline.media.codecs.registry import CodecRegistry
+from ringline.media.deadlines import earliest
 from ringline.media.errors import ParseError
 from ringline.media.frames import AudioFrame, Kind, VideoFrame
 from ringline.media.jobs import Job
@@ -163,13 +164,14 @@ class MediaSession:
 
     def poll_timeout(self) -> float | None:
         """Return when :meth:`handle_timeout` is due, or :obj:`None`."""
-        due = (self._send.poll_timeout(), self._receive.poll_timeout())
-        return min((when for when in due if when is not None), default=None)
+        return earliest(self._send.poll_timeout(), self._receive.poll_timeout())
 
     def handle_timeout(self, now: float) -> None:
         """Do what is due at ``now``."""
-        self._send.handle_timeout(now)
-        self._receive.handle_timeout(now)
+        for pipeline in (self._send, self._receive):
+            due = pipeline.poll_timeout()
+            if due is not None and due <= now:
+                pipeline.handle_timeout(now)
 
     # Outputs
 
@@ -239,14 +241,13 @@ class MediaSession:
             self._receive.handle_round_trip(round_trip, now)
 
     def _collect_rtcp(self, now: float) -> None:
-        reports: list[RtcpPacket] = []
-        feedback: list[RtcpPacket] = []
-        for pipeline in (self._send, self._receive):
-            while (packet := pipeline.poll_rtcp(now)) is not None:
-                is_report = isinstance(packet, SenderReport | ReceiverReport | SourceDescription)
-                (reports if is_report else feedback).append(packet)
-        if reports or feedback:
-            self._queue_rtcp([*reports, *feedback])
+        packets: list[RtcpPacket] = []
+        while (packet := self._send.poll_rtcp(now)) is not None:
+            packets.append(packet)
+        while (packet := self._receive.poll_rtcp(now)) is not None:
+            packets.append(packet)
+        if packets:
+            self._queue_rtcp(sorted(packets, key=_is_feedback))
 
     def _queue_rtcp(self, packets: list[RtcpPacket]) -> None:
         compound = b""
@@ -264,3 +265,8 @@ class MediaSession:
         return self._parameters.reduced_size_rtcp or isinstance(
             packet, SenderReport | ReceiverReport
         )
+
+
+def _is_feedback(packet: RtcpPacket) -> bool:
+    """Tell what follows the reports of a compound (RFC 4585 §3.1) from the reports."""
+    return not isinstance(packet, SenderReport | ReceiverReport | SourceDescription)

@@ -157,6 +157,11 @@ class CongestionController:
         """Round trip by feedback, an upper bound; :obj:`None` before the first."""
         return self._round_trip
 
+    def is_probe_due(self, now: float) -> bool:
+        """Tell whether :meth:`poll_probe` has anything to decide; if not, it need not be asked."""
+        ceiling = self._config.max_bitrate
+        return self._probes.is_due(now, target=self.target_bitrate, ceiling=ceiling)
+
     def poll_probe(self, now: float) -> ProbeCluster | None:
         """Return a cluster that the pacer should send now, or :obj:`None`."""
         gives_feedback = self._fed_back or self._unheard_since is not None

@@ -51,6 +51,9 @@ _MAX_SPEED_UP: Final = 2.0
 """Packets cannot come out more than this much faster than they left, but after a stall that let
 them all go at once: such a result says nothing (libwebrtc's valid ratio)."""
 
+_USEFUL: Final = 0.9
+"""Share of the ceiling from which growth gets there soon enough by itself."""
+
 _RESULT_WAIT: Final = 1.0
 """Seconds until a cluster without result is given up; libwebrtc's."""
 
@@ -104,6 +107,19 @@ class ProbePlanner:
         if self._next_at is not None:
             self._next_at = max(self._next_at, now + self._pause)
 
+    def is_due(self, now: float, *, target: float, ceiling: float) -> bool:
+        """Tell whether :meth:`poll_cluster` has anything to decide; if not, it need not be asked.
+
+        Args:
+            now: The present.
+            target: Rate in force.
+            ceiling: Rate beyond which nobody has a use for more.
+
+        """
+        if self._out is not None:
+            return now >= self._gives_up_at
+        return self._next_at is not None and now >= self._next_at and target < _USEFUL * ceiling
+
     def poll_cluster(
         self, now: float, *, target: float, ceiling: float, calm: bool, jitter: float
     ) -> ProbeCluster | None:
@@ -117,10 +133,12 @@ class ProbePlanner:
             jitter: Mean step of the delay, seconds.
 
         """
-        if self._out is not None and now >= self._gives_up_at:
+        if not self.is_due(now, target=target, ceiling=ceiling):
+            return None
+        if self._out is not None:
             self._fail(now)
-        due = self._next_at is not None and now >= self._next_at
-        if self._out is not None or not due or not calm or target >= 0.9 * ceiling:
+            return None
+        if not calm:
             return None
         factor = _FACTOR if self._tried_any else _START_FACTOR
         self._tried_any = True

@@ -31,6 +31,7 @@ class QueueDelay:
 
     def __init__(self) -> None:
         self._base: Final[deque[tuple[float, float]]] = deque()  # (bucket's start, smallest)
+        self._smallest = 0.0  # of all buckets
         self._recent: Final[deque[tuple[float, float]]] = deque()  # (arrival, one-way), growing
 
     def handle_arrival(self, sent_at: float, arrived_at: float) -> None:
@@ -41,8 +42,10 @@ class QueueDelay:
             base.append((arrived_at, one_way))
             while len(base) > _BASE_BUCKETS:
                 base.popleft()
+            self._smallest = min(smallest for _, smallest in base)
         elif one_way < base[-1][1]:
             base[-1] = (base[-1][0], one_way)
+            self._smallest = min(self._smallest, one_way)
         recent = self._recent
         while recent and recent[-1][1] >= one_way:
             recent.pop()
@@ -55,4 +58,4 @@ class QueueDelay:
         """Time in the queue, 0.0 while nothing is known."""
         if not self._recent:
             return 0.0
-        return max(0.0, self._recent[0][1] - min(smallest for _, smallest in self._base))
+        return max(0.0, self._recent[0][1] - self._smallest)

@@ -125,6 +125,11 @@ class Assembler:
         """Set for how many seconds a gap is waited for."""
         self._deadline = deadline
 
+    @property
+    def next_sequence(self) -> int | None:
+        """The first number that may still be of use; :obj:`None` before the first packet."""
+        return self._next
+
     def is_key_frame_arriving(self, now: float) -> bool:
         """Tell whether the start of a key frame is here, and packets still come."""
         if self._last_arrival is None or now > self._last_arrival + self._deadline:

@@ -18,6 +18,8 @@ Invariants:
 1. Nothing that arrives raises or grows memory without bound.
 2. From the first packet on there is one frame of sound for each 20 ms.
 3. While the path is not connected nothing is asked for; sound goes on as silence.
+4. Whatever may change a stage's deadline drops ``_due``.  So what is polled between two inputs
+   costs one comparison, unless something is due.
 """
 
 from __future__ import annotations
@@ -27,6 +29,7 @@ from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from ringline.media.codecs.video_codec import VideoDecoder
+from ringline.media.deadlines import earliest
 from ringline.media.frames import AudioFrame, Kind, VideoFrame
 from ringline.media.jobs import Job
 from ringline.media.parameters import SessionParameters, StreamParameters
@@ -149,11 +152,14 @@ class ReceivePipeline:
             stream.mid: self._make_stream(stream, codecs) for stream in parameters.receive
         }
         self._lanes: Final = {f"decode:{mid}": s.video for mid, s in self._streams.items()}
+        self._first_audio: Final = self._first("audio")
+        self._first_video: Final = self._first("video")
         self._lip_sync: Final = LipSync(config.synchronize)
         self._wants_feedback: Final = any(stream.transport_cc for stream in parameters.receive)
         self._connected = True
         self._round_trip: float | None = None
-        self._now = now
+        self._due: float | None = None  # earliest deadline of all stages; set if _is_due_known
+        self._is_due_known = False
         self._audio: Final[deque[AudioFrame]] = deque(maxlen=_MAX_AUDIO_QUEUE)
         self._video: Final[deque[VideoFrame]] = deque(maxlen=_MAX_VIDEO_QUEUE)
         self._events: Final[deque[StreamStarted]] = deque(maxlen=64)
@@ -186,7 +192,7 @@ class ReceivePipeline:
 
     def handle_packet(self, data: bytes, now: float) -> None:
         """Take one decrypted RTP packet; one that is none is dropped and counted."""
-        self._now = now
+        self._is_due_known = False
         packet = self._demultiplexer.parse(data)
         if packet is None:
             return
@@ -221,7 +227,8 @@ class ReceivePipeline:
 
     def handle_round_trip(self, rtt: float, now: float) -> None:
         """Take a new round trip, in seconds: it times retries and deadlines."""
-        self._now = now
+        del now
+        self._is_due_known = False
         self._round_trip = rtt
         deadline = recovery_deadline(self._config.nack, rtt)
         for stream in self._streams.values():
@@ -237,7 +244,8 @@ class ReceivePipeline:
 
     def set_connected(self, connected: bool, now: float) -> None:
         """Tell whether what is polled from here reaches the sender."""
-        self._now = now
+        del now
+        self._is_due_known = False
         if connected and not self._connected:
             self._feedback.restart()
             for stream in self._streams.values():
@@ -247,9 +255,11 @@ class ReceivePipeline:
 
     def handle_job(self, job: Job, now: float) -> None:
         """Take back a job that has run."""
-        self._now = now
+        self._is_due_known = False
         stream = self._lanes.get(job.lane)
         if stream is not None and isinstance(job, DecodeJob):
+            if self._first_video is not None and stream is self._first_video.video:
+                stream.set_extra_delay(self._lip_sync.video_delay)
             stream.handle_job(job, now)
             self._show(now)
 
@@ -257,24 +267,19 @@ class ReceivePipeline:
 
     def poll_timeout(self) -> float | None:
         """Return when :meth:`handle_timeout` is due, or :obj:`None` if nothing is awaited."""
-        due: list[float | None] = []
-        for stream in self._streams.values():
-            if stream.audio is not None:
-                due.append(stream.audio.poll_timeout())
-            if stream.video is not None:
-                due.append(stream.video.poll_timeout(can_ask=self._connected))
-            if stream.nack is not None and self._connected:
-                due.append(stream.nack.poll_timeout())
-        if self._connected:
-            due += [self._feedback.poll_timeout(), self._reports.poll_timeout()]
-        return min((when for when in due if when is not None), default=None)
+        if not self._is_due_known:
+            self._due = self._find_due()
+            self._is_due_known = True
+        return self._due
 
     def handle_timeout(self, now: float) -> None:
         """Play the sound and show the pictures that are due, and give up what is too late."""
-        self._now = now
+        self._is_due_known = False
         for stream in self._streams.values():
             if stream.audio is not None:
-                self._play(stream, stream.audio, now)
+                tick = stream.audio.poll_timeout()
+                if tick is not None and tick <= now:
+                    self._play(stream, stream.audio, now)
             if stream.video is not None:
                 stream.video.handle_timeout(now)
         self._show(now)
@@ -285,6 +290,10 @@ class ReceivePipeline:
         """Return the next thing to tell the sender; nothing while the path is gone."""
         if not self._connected:
             return None
+        due = self.poll_timeout()
+        if due is None or now < due:
+            return None  # no stage has anything
+        self._is_due_known = False
         for stream in self._streams.values():
             packet = self._poll_repair(stream, now)
             if packet is not None:
@@ -349,6 +358,19 @@ class ReceivePipeline:
 
     # Private
 
+    def _find_due(self) -> float | None:
+        due: list[float | None] = []
+        for stream in self._streams.values():
+            if stream.audio is not None:
+                due.append(stream.audio.poll_timeout())
+            if stream.video is not None:
+                due.append(stream.video.poll_timeout(can_ask=self._connected))
+            if stream.nack is not None and self._connected:
+                due.append(stream.nack.poll_timeout())
+        if self._connected:
+            due += [self._feedback.poll_timeout(), self._reports.poll_timeout()]
+        return earliest(*due)
+
     def _deliver(self, stream: _Stream, arrival: Arrival, now: float) -> None:
         packet = arrival.packet
         if stream.nack is not None:
@@ -373,6 +395,7 @@ class ReceivePipeline:
                 marker=packet.marker,
                 retransmitted=arrival.retransmitted,
             )
+            _expect_repair(stream, now)
 
     def _rtt(self) -> float:
         default = self._config.nack.default_round_trip
@@ -404,6 +427,7 @@ class ReceivePipeline:
             is_own = arrival is not None and arrival.stream.mid == stream.parameters.mid
             if stream.video is not None and stream.nack is not None and not is_own:
                 stream.nack.handle_transport_gap(count, now)
+                _expect_repair(stream, now)
 
     def _poll_repair(self, stream: _Stream, now: float) -> RtcpPacket | None:
         ssrc = self._demultiplexer.media_ssrc(stream.parameters.mid)
@@ -419,7 +443,7 @@ class ReceivePipeline:
         return None
 
     def _play(self, stream: _Stream, audio: AudioStream, now: float) -> None:
-        is_first = stream is self._first("audio")
+        is_first = stream is self._first_audio
         if is_first:
             audio.set_lip_sync_delay(self._lip_sync.audio_delay)
 
@@ -435,9 +459,8 @@ class ReceivePipeline:
         for stream in self._streams.values():
             if stream.video is None:
                 continue
-            is_first = stream is self._first("video")
-            if is_first:
-                stream.video.set_extra_delay(self._lip_sync.video_delay)
+            is_first = stream is self._first_video
+            _expect_repair(stream, now)
             rendered = stream.video.poll_frame(now, stream.clock.captured_at)
             if rendered is None:
                 continue
@@ -450,3 +473,12 @@ class ReceivePipeline:
         """Return the stream of a kind that lip sync is about."""
         streams = self._streams.values()
         return next((stream for stream in streams if stream.parameters.kind == kind), None)
+
+
+def _expect_repair(stream: _Stream, now: float) -> None:
+    """Tell the stage that times pictures what the one that asks for packets knows."""
+    if stream.video is None or stream.nack is None:
+        return
+    if stream.video.next_sequence is not None:
+        stream.nack.handle_passed(stream.video.next_sequence)
+    stream.video.expect_repair(stream.nack.expected_at(now))

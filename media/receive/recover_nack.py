@@ -30,6 +30,7 @@ __all__ = ["NackConfig", "NackRecovery", "recovery_deadline"]
 
 _REORDER_BIN: Final = 0.005
 _REORDER_FORGET: Final = 0.98
+_ANSWER_SMOOTHING: Final = 0.1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +79,7 @@ class _Missing:
     next_request: float
     asked_at: float | None = None
     suspected: bool = False  # from a transport-wide gap: it may not exist
+    requests: int = 0
 
 
 class NackRecovery:
@@ -101,6 +103,7 @@ class NackRecovery:
         self._round_trip = self._config.default_round_trip
         self._deadline = recovery_deadline(self._config, None)
         self._due: float | None = None
+        self._answer_time: float | None = None  # from a request to its packet, smoothed
         self.requests = 0
         self.recovered = 0
 
@@ -142,6 +145,30 @@ class NackRecovery:
             if sequence not in self._missing:
                 self._add(sequence, now, suspected=True)
 
+    def handle_passed(self, sequence: int) -> None:
+        """Ask no more for what is before ``sequence``: the stream has gone on without it."""
+        if not self._missing or min(self._missing) >= sequence:
+            return
+        for number in [number for number in self._missing if number < sequence]:
+            del self._missing[number]
+
+    def expected_at(self, now: float) -> float | None:
+        """Return when the first packet that is missing should come, or :obj:`None` if none is.
+
+        A request whose answer is overdue is taken to be lost, and the next one counts.
+        """
+        if not self._missing:
+            return None
+        missing = self._missing[min(self._missing)]
+        answer = self._answer_time
+        if answer is None:
+            answer = max(self._round_trip, self._config.min_round_trip)
+        answer += self._config.retry_margin
+        asked_at = missing.asked_at
+        if asked_at is not None and now < asked_at + answer:
+            return asked_at + answer
+        return max(missing.next_request, now) + answer
+
     def poll_timeout(self) -> float | None:
         """Return when :meth:`poll_request` should next be called, or :obj:`None`."""
         return self._due
@@ -163,6 +190,7 @@ class NackRecovery:
             if now >= missing.next_request and len(wanted) < config.max_request:
                 wanted.append(sequence)
                 missing.asked_at = now
+                missing.requests += 1
                 missing.next_request = now + retry
             self._wake(min(missing.next_request, missing.noticed_at + self._deadline))
         self.requests += len(wanted)
@@ -217,6 +245,10 @@ class NackRecovery:
             return
         self._reordering.add(0.0)
         self.recovered += 1
+        if asked_at is not None and missing.requests == 1:  # else it may answer any of them
+            took = now - asked_at
+            before = took if self._answer_time is None else self._answer_time
+            self._answer_time = before + _ANSWER_SMOOTHING * (took - before)
 
     def _wake(self, when: float) -> None:
         self._due = when if self._due is None else min(self._due, when)

@@ -1,47 +1,62 @@
-"""Render: show each picture as soon as it may be, evenly where the path is uneven.
+"""Render: show each picture when it is due, evenly where the path is uneven.
 
-A picture's time is its media time on our clock, by the fastest one of the last two seconds, plus
-a delay.  On a clean link that delay is nothing and a picture is shown the moment it is decoded.
-Where most pictures come late by much, waiting a little for each makes them even; a picture that
-needed a retransmission is later than that and shown at once, since latency counts for more than
-evenness.
+A picture is due at its media time on our clock, by the fastest one of the last two seconds, plus
+a delay (:mod:`.render_delay`).  On a clean link that delay is nothing and a picture is shown the
+moment it is decoded.  What is shown is then kept smooth around a loss::
+
+    nominal    1   2   3   4   5   6   7   8   9  10  11  12
+    ready      1   2   3                   4...9  10  11  12      4 was repaired
+    shown      . 1   2     3      .        4  5 7 9  10  11  12
+                         └ stretch ┘       └ catch up ┘
+
+*Stretch*: once a loss is known, the pictures still held are spread over the time that its repair
+will take.  *Catch up*: the pictures behind a stop are shown in quick motion that fades within
+tenths of a second; those that would be too close to be seen are left out.
 
 Invariants:
 
 1. Pictures are shown in order of media time, none twice.
-2. No picture waits longer than ``max_delay`` and what lip sync adds.
-3. Of pictures due at the same moment only the last is shown: nobody would see the others.
+2. No picture that is here waits longer than the delay's bound and what lip sync adds, unless one
+   behind it is missing.
+3. Pictures are at least ``min_interval`` apart; of those that are closer the last is shown.
 """
 
 from __future__ import annotations
 
+import math
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from ringline.media.frames import VideoFrame
-from ringline.media.receive.arrival_delay import DelayHistogram, RelativeDelay
+from ringline.media.receive.arrival_delay import RelativeDelay
+from ringline.media.receive.render_delay import RenderDelay, RenderDelayConfig
 from ringline.media.units import VIDEO_CLOCK_RATE
 
 __all__ = ["RenderConfig", "RenderedFrame", "Renderer"]
-
-_BIN: Final = 0.005
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RenderConfig:
     """How a :class:`Renderer` behaves."""
 
-    quantile: float = 0.7
-    """Share of pictures that should be in time.  The rest are those that were repaired, and to
-    wait for them would make all pictures as late as the latest."""
+    delay: RenderDelayConfig = field(default_factory=RenderDelayConfig)
+    """How long pictures are held."""
 
-    dead_zone: float = 0.015
-    """Seconds of lateness that are let go: pictures of different sizes take different times, and
-    half a frame of unevenness is not seen."""
+    slack: float = 0.015
+    """Seconds by which one picture may be shown earlier, by the path's time, than the one before:
+    unevenness of half a frame is not seen, and not paid for with latency."""
 
-    max_delay: float = 0.06
-    """Bound of the delay in seconds: two frames at 30 a second."""
+    catch_up: float = 0.06
+    """Time constant in seconds of getting rid of lag after a stop.  The eye takes it as one quick
+    movement; more would make a second's pictures late for each loss."""
+
+    min_interval: float = 0.014
+    """Seconds between two pictures: a screen shows 60 a second."""
+
+    max_stretch: float = 0.13
+    """Longest time in seconds that one picture is shown for while a repair is awaited; beyond
+    150 ms and the usual distance it would count as a freeze itself."""
 
     max_queue: int = 30
     """Pictures waiting: a second, some 10 MB at 640x360."""
@@ -54,13 +69,14 @@ class RenderedFrame:
     Attributes:
         media_time: At 90 kHz, not wrapped.
         started_at: When its first packet came.
+        fastest_at: When it would have been here as one of the fastest.
 
     """
 
     frame: VideoFrame
     media_time: int
     started_at: float
-    due_at: float = 0.0
+    fastest_at: float = 0.0
 
 
 class Renderer:
@@ -77,28 +93,36 @@ class Renderer:
     def __init__(self, config: RenderConfig | None = None) -> None:
         self._config: Final = config or RenderConfig()
         self._queue: Final[deque[RenderedFrame]] = deque()
+        self._delay: Final = RenderDelay(self._config.delay)
         self._extra_delay = 0.0
-        self._last_shown: int | None = None
+        self._resumes_at: float | None = None
         self.dropped = 0
         self.restart()
 
     def restart(self) -> None:
         """Expect another source's pictures; those that wait are shown no more."""
-        self.dropped += len(self._queue)
-        self._queue.clear()
+        self._clear()
         self._delays = RelativeDelay()
-        self._histogram = DelayHistogram(bin_width=_BIN)
-        self._last_shown = None
+        self._delay.restart()
+        self._ready_at = 0.0  # when the newest picture could be shown
 
     def set_extra_delay(self, delay: float) -> None:
         """Show each picture this many seconds later (lip sync)."""
         self._extra_delay = delay
 
+    def set_resumption(self, when: float | None) -> None:
+        """Tell when the picture behind those that are here is expected.
+
+        Args:
+            when: Seconds; :obj:`None` if nothing is known to be missing.
+
+        """
+        self._resumes_at = when
+
     @property
     def delay(self) -> float:
         """Seconds that the fastest pictures are held back, lip sync included."""
-        late = self._histogram.quantile(self._config.quantile) - self._config.dead_zone
-        return min(max(late, 0.0), self._config.max_delay) + self._extra_delay
+        return self._delay.delay + self._extra_delay
 
     def handle_frame(
         self, frame: VideoFrame, media_time: int, *, started_at: float, completed_at: float
@@ -113,33 +137,83 @@ class Renderer:
 
         """
         late = self._delays.handle_arrival(media_time / VIDEO_CLOCK_RATE, completed_at)
-        if late is not None:
-            self._histogram.add(late)
-        else:
-            self._last_shown = None  # the sender's clock jumped
-            self.dropped += len(self._queue)
-            self._queue.clear()
-        newest = self._queue[-1].media_time if self._queue else self._last_shown
+        if late is None:  # the sender's clock jumped
+            self._clear()
+            self._delay.restart()
+            late = 0.0
+        newest = self._queue[-1].media_time if self._queue else self._last_media_time
         if newest is not None and media_time <= newest:
             self.dropped += 1
             return
-        # What it would have been as one of the fastest, plus the delay.
-        due_at = completed_at - (late or 0.0) + self.delay
-        self._queue.append(RenderedFrame(frame, media_time, started_at, due_at))
+        fastest_at = completed_at - late
+        waited_for = completed_at >= self._ready_at
+        self._ready_at = max(self._ready_at, completed_at)
+        self._delay.handle_picture(
+            self._ready_at - fastest_at, self._ready_at, waited_for=waited_for
+        )
+        self._queue.append(RenderedFrame(frame, media_time, started_at, fastest_at))
         if len(self._queue) > self._config.max_queue:
             self._queue.popleft()
             self.dropped += 1
 
     def poll_timeout(self) -> float | None:
         """Return when the next picture is due, or :obj:`None` if none waits."""
-        return self._queue[0].due_at if self._queue else None
+        return self._due_at(0) if self._queue else None
 
     def poll_frame(self, now: float) -> RenderedFrame | None:
         """Return the picture to show at ``now``, or :obj:`None`."""
-        shown: RenderedFrame | None = None
-        while self._queue and self._queue[0].due_at <= now:
-            self.dropped += shown is not None
-            shown = self._queue.popleft()
-        if shown is not None:
-            self._last_shown = shown.media_time
+        self._delay.advance(now)
+        queue = self._queue
+        if not queue or self._due_at(0) > now:
+            return None
+        while len(queue) > 1 and self._due_at(1) <= now:
+            queue.popleft()
+            self.dropped += 1
+        shown = queue.popleft()
+        self._lag = now - shown.fastest_at
+        self._shown_at = now
+        self._last_media_time = shown.media_time
         return shown
+
+    # Private
+
+    def _clear(self) -> None:
+        self.dropped += len(self._queue)
+        self._queue.clear()
+        self._last_media_time: int | None = None
+        self._shown_at: float | None = None
+        self._lag = 0.0  # of the picture shown last, behind the fastest
+
+    def _due_at(self, index: int) -> float:
+        """Return when the picture at this place of the queue is due, as things are now."""
+        picture = self._queue[index]
+        due = picture.fastest_at + self.delay
+        shown_at = self._shown_at
+        if shown_at is None:
+            return due
+        config = self._config
+        excess = self._lag - self.delay - config.slack
+        if excess > 0.0:
+            due = max(due, self._caught_up_at(picture.fastest_at, excess))
+        resumes_at = self._resumes_at
+        if resumes_at is not None:
+            share = (resumes_at - shown_at) * (index + 1) / (len(self._queue) + 1)
+            due = max(due, shown_at + min(share, config.max_stretch))
+        return max(due, shown_at + config.min_interval)
+
+    def _caught_up_at(self, fastest_at: float, excess: float) -> float:
+        """Return when a picture is due while lag is on its way down."""
+        shown_at = self._shown_at
+        if shown_at is None:
+            return fastest_at
+        # Lag is allowed to be excess * exp(-(t - shown_at) / catch_up).  Newton's steps towards
+        # the moment when the picture's lag is that come from below, and stay there.
+        lag = shown_at - fastest_at - self.delay
+        waited = 0.0
+        for _ in range(3):
+            allowed = excess * math.exp(-waited / self._config.catch_up)
+            missing = allowed - lag - waited
+            if missing <= 0.0:
+                break
+            waited += missing / (1.0 + allowed / self._config.catch_up)
+        return shown_at + waited

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Final
 
 from ringline.media.codecs.video_codec import VideoDecoder
+from ringline.media.deadlines import earliest
 from ringline.media.frames import VideoFrame
 from ringline.media.receive.assemble import AssembleConfig, Assembler
 from ringline.media.receive.decode import DecodeConfig, DecodeJob, VideoDecodeStage
@@ -59,6 +60,11 @@ class VideoStream:
         self._shown: list[float] = []  # when, within the last second
         self._stats: Final = VideoReceiveStats()
 
+    @property
+    def next_sequence(self) -> int | None:
+        """The first number that may still be of use; :obj:`None` before the first packet."""
+        return self._assembler.next_sequence
+
     # Inputs
 
     def handle_packet(
@@ -99,6 +105,10 @@ class VideoStream:
         self._decode.handle_round_trip(round_trip)
         self._assembler.set_deadline(deadline)
 
+    def expect_repair(self, when: float | None) -> None:
+        """Tell when the first missing packet should come; :obj:`None` if none is missing."""
+        self._renderer.set_resumption(when)
+
     def set_extra_delay(self, delay: float) -> None:
         """Show pictures this many seconds later (lip sync)."""
         self._renderer.set_extra_delay(delay)
@@ -119,12 +129,11 @@ class VideoStream:
             can_ask: Whether requests can be sent now; if not, none is ever due.
 
         """
-        due = (
+        return earliest(
             self._assembler.poll_timeout(),
             self._renderer.poll_timeout(),
             self._decode.poll_timeout() if can_ask else None,
         )
-        return min((when for when in due if when is not None), default=None)
 
     def handle_timeout(self, now: float) -> None:
         """Give up what was waited for long enough."""

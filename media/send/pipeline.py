@@ -40,6 +40,7 @@ from ringline.media.codecs.registry import CodecRegistry
 from ringline.media.congestion.allocate import LAYER_OVERHEAD, Demand, allocate
 from ringline.media.congestion.controller import CongestionController
 from ringline.media.congestion.target_rate import RateConfig
+from ringline.media.deadlines import earliest
 from ringline.media.errors import CodecError
 from ringline.media.frames import AudioFrame, Kind, VideoFrame
 from ringline.media.jobs import Job
@@ -144,6 +145,7 @@ class SendPipeline:
                     rng=rng,
                     now=now,
                 )
+        self._streams: Final = (*self._audio.values(), *self._video.values())
         self._transmit_by_ssrc: Final[dict[int, TransmitStream]] = {}
         self._video_by_ssrc: Final[dict[int, VideoStream]] = {}
         for each in self._audio.values():
@@ -290,16 +292,19 @@ class SendPipeline:
         """Return when :meth:`handle_timeout` is due, or :obj:`None`."""
         if not self._connected:
             return None
-        due = [self._pacer.poll_timeout(), self._controller.poll_timeout()]
-        due += [stream.reports.due for stream in self._streams]
-        return min((when for when in due if when is not None), default=None)
+        due = earliest(self._pacer.poll_timeout(), self._controller.poll_timeout())
+        for stream in self._streams:
+            due = earliest(due, stream.reports.due)
+        return due
 
     def handle_timeout(self, now: float) -> None:
         """Do what is due at ``now``; packets that may leave are for :meth:`poll_packet`."""
         if not self._connected:
             return
-        self._controller.handle_timeout(now)
-        self._follow(now)
+        due = self._controller.poll_timeout()
+        if due is not None and due <= now:  # far more often it is the pacer that wants to go on
+            self._controller.handle_timeout(now)
+            self._follow(now)
         for stream in self._streams:
             due = stream.reports.due
             if due is not None and due <= now:
@@ -384,10 +389,6 @@ class SendPipeline:
     # The road
 
     @property
-    def _streams(self) -> list[AudioStream | VideoStream]:
-        return [*self._audio.values(), *self._video.values()]
-
-    @property
     def _round_trip_guess(self) -> float:
         known = self._reports.round_trip
         if known is None:
@@ -426,6 +427,8 @@ class SendPipeline:
             stream.encode.request_key_frame()
 
     def _probe(self, now: float) -> None:
+        if not self._controller.is_probe_due(now):
+            return
         # Probes find out what a picture could use, and are filled up from its history.
         if not any(video.history.can_pad and not video.muted for video in self._video.values()):
             return

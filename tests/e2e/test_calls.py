@@ -47,6 +47,7 @@ SERVER = ServerConfig(
     host="127.0.0.1",
     port=0,
     turn_port=0,
+    turn_allow_peers=("127.0.0.0/8",),  # the two relays are neighbours here
     dev=True,
     min_ring_time=0.1,  # a test does not wait for the seconds of a person
     min_incoming_time=0.1,
@@ -97,8 +98,13 @@ async def enter(server: RinglineServer) -> AsyncIterator[Enter]:
     """Return a function that lets somebody in; all leave at the end."""
     async with AsyncExitStack() as stack:
 
-        async def let_in(name: str, **config: Any) -> Client:
-            client = Client(server.url, name=name, config=ClientConfig(call=CALLS, **config))
+        async def let_in(name: str, *, relay_only: bool = False, **config: Any) -> Client:
+            client = Client(
+                server.url,
+                name=name,
+                relay_only=relay_only,
+                config=ClientConfig(call=CALLS, **config),
+            )
             return await stack.enter_async_context(client)
 
         yield let_in
@@ -406,12 +412,32 @@ async def test_no_video_flows_when_the_other_side_refuses(enter: Enter) -> None:
     assert theirs.pictures == 0
 
 
-async def test_nobody_answering_a_video_request_is_a_no(enter: Enter) -> None:
+async def test_nobody_answering_a_video_request_is_a_no_and_can_be_asked_again(
+    enter: Enter,
+) -> None:
     ann, bob = await enter("ann"), await enter("bob")
-    call, _ = await connect(ann, bob)
+    call, answered = await connect(ann, bob)
+    theirs = Onlooker(answered)
     assert await call.request_video(SyntheticVideo(320, 180), timeout=0.2) is False
     assert packets_sent(call, "video") == 0
     assert call.state is CallState.CONNECTED
+
+    asking = asyncio.create_task(call.request_video(SyntheticVideo(320, 180)))
+    await theirs.until(lambda: theirs.events.count(VideoRequested()) == 2)
+    answered.answer_video(allow=True)
+    assert await asyncio.wait_for(asking, PATIENCE) is True
+    await theirs.sees()
+    assert packets_sent(answered, "video") == 0  # who only watches shows nothing
+
+
+async def test_a_callee_shows_nothing_in_an_audio_call_without_asking(enter: Enter) -> None:
+    ann, bob = await enter("ann"), await enter("bob")
+    answering = Answering(bob, video=True)
+    call = await asyncio.wait_for(ann.call("bob", audio=SyntheticVoice()), PATIENCE)
+    mine, answered = Onlooker(call), await answering.call()
+    await mine.hears(50)
+    assert packets_sent(answered, "video") == 0
+    assert mine.pictures == 0
 
 
 @pytest.mark.parametrize("kind", ["audio", "video"])
@@ -554,6 +580,28 @@ async def test_nothing_leaves_the_callee_before_it_accepts(
         await asyncio.wait_for(protocol.heard.wait(), PATIENCE)  # so it would have been heard
         await eve.send(wire.CallEnd(call=call_id))
         assert await asyncio.wait_for(incoming.wait_gone(), PATIENCE) == "hangup"
+
+
+async def test_a_client_that_wants_the_relay_tells_no_address_of_its_own(
+    server: RinglineServer, enter: Enter
+) -> None:
+    ann, bob = await enter("ann", relay_only=True), await enter("bob", relay_only=True)
+    call, answered = await connect(ann, bob, video=True)
+    sides = Onlooker(call), Onlooker(answered)
+    await asyncio.gather(*(side.sees_and_hears() for side in sides))
+    for side in sides:
+        assert side.call.path is not None
+        assert side.call.path.kind == "relay"
+    await call.hang_up()
+
+    async with WireClient(server.url, "eve") as eve:
+        ann.start_call("eve", audio=SyntheticVoice())
+        incoming = await eve.take(wire.CallIncoming)
+        assert incoming.offer is not None
+        assert "a=candidate" not in incoming.offer.sdp  # a relay takes a round trip to find
+        while not (batch := await eve.take(wire.IceCandidates)).end:
+            assert all(" typ relay " in entry.candidate for entry in batch.candidates)
+        assert any(isinstance(m, wire.IceCandidates) and m.candidates for m in eve.got)
 
 
 # Descriptions that cannot be answered

@@ -254,6 +254,19 @@ def test_a_callee_that_hangs_up_while_it_rings_declines() -> None:
     assert call.reason is EndReason.DECLINED
 
 
+def test_a_callee_that_cannot_answer_the_offer_says_so_and_why() -> None:
+    call = ringing()
+    call.handle_message(
+        BOB, CallEnd(call=ID, reason=EndReason.UNSUPPORTED, detail="no codec in common"), 1.0
+    )
+    assert call.reason is EndReason.UNSUPPORTED
+    ends = [message for _, message in out(call) if isinstance(message, CallEnd)]
+    assert ends
+    assert {end.detail for end in ends if end.reason is EndReason.UNSUPPORTED} == {
+        "no codec in common"
+    }
+
+
 @pytest.mark.parametrize("message", [CallCancel(call=ID), CallEnd(call=ID)])
 def test_6_a_cancel_is_told_to_every_device_once(message: ClientMessage) -> None:
     call = ringing(BOB, BOB2)
