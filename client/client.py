@@ -56,13 +56,13 @@ class IncomingCall:
         self.video: Final = video
         self._call: Final = call
 
-    async def accept(self, *, audio: AudioChoice = True, video: VideoChoice = None) -> Call:
+    async def accept(self, *, audio: AudioChoice = True, video: VideoChoice = False) -> Call:
         """Answer; return the call, whose path is then being found.
 
         Args:
             audio: What we say: a source, :obj:`True` for the microphone (a synthetic voice
                 where there is none), or nothing.
-            video: What we show, likewise; :obj:`None` shows something if the caller does.
+            video: What we show, likewise; nothing unless it is asked for.
 
         Raises:
             CallEndedError: If the caller gave up meanwhile.
@@ -71,8 +71,6 @@ class IncomingCall:
         """
         if self._call.state is not CallState.INCOMING:
             raise CallEndedError(f"{self.caller} gave up")
-        if video is None:
-            video = self.video
         self._call.set_sources(_audio_source(audio), _video_source(video, audio))
         try:
             self._call.accept()

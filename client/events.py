@@ -11,7 +11,6 @@ from ringline.media.frames import Kind
 __all__ = [
     "CallEvent",
     "Ended",
-    "Message",
     "PathChanged",
     "RemoteMuted",
     "SendingPaused",
@@ -49,7 +48,7 @@ class RemoteMuted:
 
 @dataclass(frozen=True, slots=True)
 class VideoRequested:
-    """The other side asks for video; answer with ``call.allow_video`` or ``call.deny_video``."""
+    """The other side asks for video; answer by :meth:`Call.answer_video`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,13 +63,6 @@ class SendingPaused:
     kind: Kind
     paused: bool
     reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Message:
-    """A data message from the other side."""
-
-    data: str | bytes
 
 
 @dataclass(frozen=True, slots=True)

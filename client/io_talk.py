@@ -26,7 +26,6 @@ from ringline.client.errors import (
 from ringline.client.events import (
     CallEvent,
     Ended,
-    Message,
     PathChanged,
     RemoteMuted,
     SendingPaused,
@@ -224,8 +223,6 @@ class _Talk:
                 tell("paused", reason, kind=kind, paused=paused, reason=reason)
             case VideoRequested():
                 self._answer_video()
-            case Message(data):
-                self._tell_message(data)
             case Ended(reason, detail):
                 self._handle_ended(reason, detail)
 

@@ -47,14 +47,14 @@ class RenderConfig:
     """Seconds by which one picture may be shown earlier, by the path's time, than the one before:
     unevenness of half a frame is not seen, and not paid for with latency."""
 
-    catch_up: float = 0.06
+    catch_up: float = 0.03
     """Time constant in seconds of getting rid of lag after a stop.  The eye takes it as one quick
     movement; more would make a second's pictures late for each loss."""
 
     min_interval: float = 0.014
     """Seconds between two pictures: a screen shows 60 a second."""
 
-    max_stretch: float = 0.13
+    max_stretch: float = 0.155
     """Longest time in seconds that one picture is shown for while a repair is awaited; beyond
     150 ms and the usual distance it would count as a freeze itself."""
 
@@ -199,6 +199,8 @@ class Renderer:
         if resumes_at is not None:
             share = (resumes_at - shown_at) * (index + 1) / (len(self._queue) + 1)
             due = max(due, shown_at + min(share, config.max_stretch))
+        elif index == len(self._queue) - 1 and self._delay.delay > 0.0:
+            due += config.slack  # what keeps the one behind it will soon be known
         return max(due, shown_at + config.min_interval)
 
     def _caught_up_at(self, fastest_at: float, excess: float) -> float:

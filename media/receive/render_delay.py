@@ -36,7 +36,7 @@ _BINS: Final = 160  # up to 1.6 s, longer than any repair is waited for
 class RenderDelayConfig:
     """How a :class:`RenderDelay` behaves."""
 
-    freeze_price: float = 4.0
+    freeze_price: float = 1.0
     """Seconds of latency that freezing all the time would be worth.  One percent of the time
     frozen is then as bad as 40 ms more delay."""
 
@@ -58,11 +58,11 @@ class RenderDelayConfig:
     """Seconds by which the delay changes in a second (libwebrtc's bound): at a tenth faster or
     slower nobody sees that time is stretched."""
 
-    hidden: float = 0.11
+    hidden: float = 0.12
     """Seconds by which a picture may come late before that is a freeze, with a margin of 40 ms;
     at less than 20 pictures a second twice the usual distance less that margin."""
 
-    notice: float = 0.025
+    notice: float = 0.01
     """Seconds from a picture's usual time until its loss is noticed: half by its own packets, half
     by the sound that passes it."""
 
@@ -131,22 +131,24 @@ class RenderDelay:
         # Sums from the top: so each candidate costs one step.
         last = min(int(config.max_delay / _BIN), _BINS - 1)
         stops, stop_seconds = self._tails(self._stops)
+        half = stops[0] / 2
+        usual = _BIN * next(index for index in range(_BINS) if stops[index + 1] <= half)
         pictures, picture_seconds = self._tails(self._pictures)
         best, best_price = 0.0, float("inf")
         for index in range(last + 1):
             delay = index * _BIN
             shown_late = delay * (count - pictures[index]) + picture_seconds[index]
-            uncovered = min(int(self._covered(delay, period) / _BIN), _BINS)
+            uncovered = min(int(self._covered(delay, usual, period) / _BIN), _BINS)
             frozen = stop_seconds[uncovered] - stops[uncovered] * (delay - period)
             price = shown_late / count + config.freeze_price * frozen / seconds
             if price < best_price - 1e-9:
                 best, best_price = delay, price
         return best if best > config.dead_zone else 0.0
 
-    def _covered(self, delay: float, period: float) -> float:
+    def _covered(self, delay: float, usual: float, period: float) -> float:
         """Return the longest lateness that makes no freeze at a delay."""
         hidden = max(self._config.hidden, 2 * period - 0.04)
-        held = int(max(0.0, delay - self._config.notice) / period)
+        held = int(max(0.0, delay - usual - self._config.notice) / period)
         return delay + hidden * (1 + held)
 
     def _tails(self, weights: list[float]) -> tuple[list[float], list[float]]:
