@@ -15,6 +15,7 @@ Invariants:
 1. The callee sends no media and no address before its user accepted.
 2. A muted kind sends no packet, whatever is negotiated; video, none before people agreed.
 3. The WebSocket may come and go: a call ends by its people, its server's word or its lost path.
+4. A call that rings ends by itself if the server that should say so has gone.
 """
 
 from __future__ import annotations
@@ -76,7 +77,7 @@ from ringline.media.session import SessionConfig, SessionStats
 from ringline.media.sink import AudioSink, VideoSink
 from ringline.media.source import AudioSource, VideoSource
 from ringline.signaling import messages as wire
-from ringline.signaling.codes import EndReason
+from ringline.signaling.codes import EndReason, ErrorCode
 
 __all__ = ["Call", "CallConfig", "CallStats"]
 
@@ -87,6 +88,9 @@ _MESSAGE_BACKLOG: Final = 256
 _FAREWELL: Final = 1.0
 """Seconds from the other side's goodbye on the path to the end of the call: the server's word,
 which tells the reason, mostly comes within them, if there is a server."""
+_RING_GRACE: Final = 5.0
+"""Seconds that a ring time may be over before we believe that the server will not say so."""
+_REFRESH_AT: Final = 0.8  # of the life of TURN credentials: a restart always has good ones
 _CHANNEL: Final = "ringline"  # label of the data channel that messages go over
 
 
@@ -172,7 +176,9 @@ class Call:
         self._unsent: Final[list[str | bytes]] = []  # messages from before there was a channel
         self._reconnector: Final = Reconnector(config.reconnect)
         self._timer: asyncio.TimerHandle | None = None
+        self._ring_deadline: float | None = None
         self._connect_deadline: float | None = None
+        self._refresh_due: float | None = None  # of TURN credentials
         self._farewell_deadline: float | None = None  # set when the other side has closed the path
         self._generation = 0
         self._negotiation = 0  # number of the last offer, ours or theirs
@@ -249,14 +255,14 @@ class Call:
 
         Raises:
             CallEndedError: If the call is over.
-            LocalError: If too much waits to be sent already.
+            LocalError: If it is longer than the other side takes, or too much waits already.
 
         """
         self._check_alive()
         if self._channel is None and len(self._unsent) < _MESSAGE_BACKLOG:
             self._unsent.append(message)
         elif self._channel is None or not self._channel.send(message):
-            raise LocalError("the message cannot be sent: too many wait already")
+            raise LocalError("the message cannot be sent: too long, or too many wait already")
 
     def mute(self, kind: Kind) -> None:
         """Stop sending a kind; the other side is told."""
@@ -288,7 +294,7 @@ class Call:
         """Ask the other side for video in an audio call; if they allow it, ours starts.
 
         Args:
-            source: What we send then; closed if they do not allow it.
+            source: What we send then; closed if they do not allow it, or nobody waits any more.
             timeout: Seconds to wait for a person; no answer is no.
 
         """
@@ -303,6 +309,10 @@ class Call:
             allowed = False
             if self._video_answer is answer:
                 self._video_answer = None  # who asks again is to be heard again
+        except asyncio.CancelledError:
+            await source.close()
+            raise
+        allowed = allowed and self._state is not CallState.ENDED
         if allowed:
             self._media.set_agreed("video", agreed=True)
             self._media.set_video_source(source)
@@ -354,6 +364,8 @@ class Call:
         """Ring the other side."""
         self._transport.gather(servers_expected=True)
         self._offer = make_offer(self._local, self._describe_transport())
+        self._ring_deadline = self._loop.time() + self._config.ring_timeout + _RING_GRACE
+        self._arm()
         self._send_signal(
             wire.CallInvite(
                 call=self.id,
@@ -365,15 +377,19 @@ class Call:
         )
 
     def prepare(self, incoming: wire.CallIncoming) -> None:
-        """Get ready while it rings, so that an accept is answered at once; nothing leaves.
+        """Get ready while it rings, so that an accept goes out at once.
+
+        Only our own STUN and TURN servers hear of us; the other side does not.
 
         Raises:
             NegotiationError: If the offer is malformed.
 
         """
-        self._add_ice_servers(incoming.ice_servers)
+        self._take_servers(incoming.ice_servers, incoming.ice_expires_in_ms)
+        self._ring_for(incoming.expires_in_ms)
         if incoming.offer is not None:
             self._offer = parse_sdp(incoming.offer.sdp, "offer")
+            self._generation = incoming.offer.gen
         self._transport.gather()
 
     def accept(self) -> None:
@@ -391,7 +407,11 @@ class Call:
             wire.CallAccept(
                 call=self.id,
                 media=wire.MediaKinds(audio=True, video=self._media.has_source("video")),
-                answer=None if answer is None else wire.Description(sdp=format_sdp(answer)),
+                answer=(
+                    None
+                    if answer is None
+                    else wire.Description(sdp=format_sdp(answer), gen=self._generation)
+                ),
             )
         )
         self._advance(Trigger.LOCAL_ACCEPT)
@@ -407,6 +427,8 @@ class Call:
         self.outgoing = False
         self._transport = self._make_transport()
         self._begin_generation()
+        self._offer = None  # ours is of the call that lost; theirs may still be to come
+        self._generation = self._negotiation = 0
         self._media.set_agreed(
             "video", agreed=incoming.media.video and self._media.has_source("video")
         )
@@ -440,13 +462,27 @@ class Call:
             if self._state in (CallState.CONNECTED, CallState.RECONNECTING):
                 return  # a restart that failed; the next one may do
             self._give_up(EndReason.UNSUPPORTED, str(error))
+        except Exception as error:  # ours, or a codec's; it must not take the session along
+            logger.exception("call %s: %s not handled", self.id, type(message).__name__)
+            if self._state not in (CallState.CONNECTED, CallState.RECONNECTING):
+                self._give_up(EndReason.APP_ERROR, str(error))
+
+    def handle_signaling_lost(self) -> None:
+        """End a call that only rings: nobody is left who could say how it goes on.
+
+        One that people have accepted goes on (invariant 3).
+        """
+        if self._state in _RINGING:
+            self._end(EndReason.SIGNALING_FAILED, "the server is gone")
 
     def _handle_message(self, message: wire.Message) -> None:
         match message:
             case wire.CallCreated():
-                self._add_ice_servers(message.ice_servers)
+                self._take_servers(message.ice_servers, message.ice_expires_in_ms)
+                if self._state in _RINGING:
+                    self._ring_for(message.expires_in_ms)
             case wire.TurnRefresh():
-                self._add_ice_servers(message.ice_servers)
+                self._take_servers(message.ice_servers, message.ice_expires_in_ms)
             case wire.CallRinging():
                 self._advance(Trigger.REMOTE_RINGING)
             case wire.CallAccept() if self.outgoing:
@@ -459,9 +495,12 @@ class Call:
                 self._handle_offer(message)
             case wire.IceCandidates():
                 self._handle_candidates(message)
-            case wire.CallRestart() if self.outgoing:
-                if self._state in (CallState.CONNECTED, CallState.RECONNECTING):
+            case wire.CallRestart() if self.outgoing and message.gen > self._generation:
+                # Else what it asks for is on its way: both sides lost the path at once.
+                if self._state in _ACCEPTED:
+                    self._reconnector.handle_restarted(self._loop.time())
                     self._restart()
+                    self._arm()
             case wire.MediaUpdate():
                 self._handle_media_update(message)
             case wire.MediaRequest():
@@ -473,7 +512,9 @@ class Call:
                 self._end(message.reason, message.detail)
             case wire.CallSnapshot(state="ended"):
                 self._end(message.reason or EndReason.HANGUP)
-            case wire.Error() if self._state in (CallState.CALLING, CallState.RINGING):
+            case wire.Error(code=ErrorCode.UNKNOWN_CALL) if self._state in _RINGING:
+                self._end(EndReason.SIGNALING_FAILED, "the server knows nothing of this call")
+            case wire.Error(ref="call.invite") if self._state is CallState.CALLING:
                 self._end(EndReason.APP_ERROR, message.message)
             case _:
                 logger.debug("call %s: %s means nothing now", self.id, type(message).__name__)
@@ -485,23 +526,25 @@ class Call:
         parameters = accept_answer(self._offer, answer, self._local)
         if not self._media.started:
             self._media.start(parameters)
-        self._start_transport(answer.transport)
+        self._start_transport(answer)
 
     def _handle_offer(self, message: wire.SdpOffer) -> None:
         offer = parse_sdp(message.sdp, "offer")
-        if self._state is CallState.INCOMING:
-            self._offer = offer
-            self._negotiation = message.neg
-            return
         if message.gen <= self._generation and self._media.started:
             return  # said twice
-        self._answer_offer(message, offer)
+        self._offer = offer
+        self._negotiation = message.neg
+        if message.gen != self._generation:
+            self._generation = message.gen
+            self._early_candidates.clear()  # of a generation that is gone
+        if self._state is not CallState.INCOMING:  # else the answer rides in the accept
+            self._answer_offer(message, offer)
 
     def _answer_offer(self, message: wire.SdpOffer, offer: Description) -> None:
-        self._negotiation = message.neg
         if self._media.started:
-            self._generation = message.gen
             self._restarts += 1
+            self._reconnector.handle_restarted(self._loop.time())
+            self._arm()
             self._begin_generation()
             self._transport.restart()
         answer = self._answer(offer)
@@ -513,7 +556,7 @@ class Call:
         answer, parameters = make_answer(offer, self._local, self._describe_transport())
         if not self._media.started:
             self._media.start(parameters)
-        self._start_transport(offer.transport)
+        self._start_transport(offer)
         return answer
 
     def _handle_candidates(self, message: wire.IceCandidates) -> None:
@@ -539,7 +582,14 @@ class Call:
         self._remote_known = False
         self._early_candidates.clear()
 
-    def _add_ice_servers(self, servers: tuple[wire.IceServer, ...]) -> None:
+    def _ring_for(self, time_ms: int) -> None:
+        self._ring_deadline = self._loop.time() + time_ms / 1000 + _RING_GRACE
+        self._arm()
+
+    def _take_servers(self, servers: tuple[wire.IceServer, ...], lifetime_ms: int) -> None:
+        if lifetime_ms > 0:
+            self._refresh_due = self._loop.time() + lifetime_ms / 1000 * _REFRESH_AT
+            self._arm()
         self._transport.add_ice_servers(
             [
                 IceServer(url=url, username=server.username, credential=server.credential)
@@ -571,7 +621,8 @@ class Call:
             candidates_complete=local.candidates_complete,
         )
 
-    def _start_transport(self, remote: TransportDescription) -> None:
+    def _start_transport(self, description: Description) -> None:
+        remote, data = description.transport, description.section("application")
         self._remote_known = True
         # Who is "active" begins the handshake (RFC 5763 §5); an open role is the answerer's to
         # choose, and we choose to begin.
@@ -582,6 +633,8 @@ class Call:
                 password=remote.password,
                 fingerprints=remote.fingerprints,
                 candidates=remote.candidates,
+                sctp_port=None if data is None else data.sctp_port,
+                max_message_size=65536 if data is None else data.max_message_size,
             ),
             dtls_role="client" if we_begin else "server",
         )
@@ -596,9 +649,9 @@ class Call:
             return
         match event:
             case CandidateFound():
-                self._trickle(event.generation, event.candidate)
+                self._trickle(event.candidate)
             case CandidatesComplete():
-                self._trickle(event.generation, None)
+                self._trickle(None)
             case TransportStateChanged():
                 self._handle_transport_state(event)
             case TransportPathChanged():
@@ -638,15 +691,21 @@ class Call:
                 return
         self._arm()
 
-    def _trickle(self, generation: int, candidate: str | None) -> None:
+    def _trickle(self, candidate: str | None) -> None:
+        """Tell a candidate of the newest generation: the transport tells of no other."""
         if not self._described:
             return  # it will be in the description
+        # All sections share the transport, which is told of in the first that is not rejected.
+        sections = () if self._offer is None else self._offer.sections
+        index, mid = next(((i, s.mid) for i, s in enumerate(sections) if not s.rejected), (0, "0"))
         entries = (
-            () if candidate is None else (wire.Candidate(candidate=candidate, mid="0", mline=0),)
+            ()
+            if candidate is None
+            else (wire.Candidate(candidate=candidate, mid=mid, mline=index),)
         )
         self._send_signal(
             wire.IceCandidates(
-                call=self.id, gen=generation, candidates=entries, end=candidate is None
+                call=self.id, gen=self._generation, candidates=entries, end=candidate is None
             )
         )
 
@@ -663,7 +722,6 @@ class Call:
         self._negotiation += 1
         self._restarts += 1
         self._begin_generation()
-        self._send_signal(wire.TurnRefresh(call=self.id))
         self._transport.restart(relay_only=relay_only)
         self._offer = make_offer(self._local, self._describe_transport())
         self._send_signal(
@@ -684,10 +742,19 @@ class Call:
                 logger.info("call %s: looks for another path", self.id)
                 if self.outgoing:
                     self._restart(relay_only=action is Action.RESTART_RELAYED)
+                elif self._state is CallState.INCOMING:
+                    self._transport.restart()  # nobody has been told of the first addresses yet
                 else:
                     self._send_signal(
                         wire.CallRestart(call=self.id, gen=self._generation + 1, cause="path_lost")
                     )
+        if self._refresh_due is not None and now >= self._refresh_due:
+            self._refresh_due = None
+            self._send_signal(wire.TurnRefresh(call=self.id))
+        if self._ring_deadline is not None and now >= self._ring_deadline:
+            if self.outgoing:
+                self._send_signal(wire.CallCancel(call=self.id))
+            self._end(EndReason.NO_ANSWER)
         if self._connect_deadline is not None and now >= self._connect_deadline:
             self._give_up(EndReason.CONNECT_TIMEOUT)
         if self._farewell_deadline is not None and now >= self._farewell_deadline:
@@ -698,7 +765,13 @@ class Call:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        due = [self._reconnector.poll_timeout(), self._connect_deadline, self._farewell_deadline]
+        due = (
+            self._reconnector.poll_timeout(),
+            self._refresh_due,
+            self._ring_deadline,
+            self._connect_deadline,
+            self._farewell_deadline,
+        )
         when = min((time for time in due if time is not None), default=None)
         if when is not None and self._state is not CallState.ENDED:
             self._timer = self._loop.call_at(when, self._reconnect)
@@ -718,6 +791,7 @@ class Call:
         logger.info("call %s: %s -> %s", self.id, self._state.value, state.value)
         self._state = state
         if state is CallState.CONNECTING:
+            self._ring_deadline = None
             self._connect_deadline = self._loop.time() + self._config.connect_timeout
             self._arm()
         self._event(StateChanged(state))
@@ -772,9 +846,17 @@ class Call:
         self._on_ended(self)
 
     async def _close(self) -> None:
-        await self._media.close()
-        await self._transport.close()
+        # Both at once: the media's goodbye leaves first, and the other side does not wait for a
+        # recording that takes a while to finish.
+        for result in await asyncio.gather(
+            self._media.close(), self._transport.close(), return_exceptions=True
+        ):
+            if isinstance(result, BaseException):
+                logger.error("call %s: did not close well", self.id, exc_info=result)
 
+
+_RINGING: Final = (CallState.CALLING, CallState.RINGING, CallState.INCOMING)
+_ACCEPTED: Final = (CallState.CONNECTING, CallState.CONNECTED, CallState.RECONNECTING)
 
 _PAUSED: Final[dict[PauseReason, str]] = {
     PauseReason.BANDWIDTH: "video paused: your network has no room for it",

@@ -12,11 +12,19 @@ from dataclasses import dataclass, field, replace
 from types import TracebackType
 from typing import Final, Self
 
+import msgspec
+
 from ringline.client.call import Call, CallConfig
 from ringline.client.call_state import CallState
-from ringline.client.errors import CallEndedError, LocalError, NegotiationError
+from ringline.client.errors import (
+    CallEndedError,
+    LocalError,
+    NegotiationError,
+    ServerUnreachableError,
+)
 from ringline.client.io_devices import default_camera, default_microphone
 from ringline.client.io_signaling import SignalingConnection
+from ringline.client.signaling_link import LinkState, StateChanged
 from ringline.media.codecs.registry import CodecRegistry
 from ringline.media.io_file import FileSource
 from ringline.media.source import AudioSource, VideoSource
@@ -120,7 +128,11 @@ class Client:
             config = replace(config, call=replace(config.call, transport=transport))
         self._config: Final = config
         self._signaling: Final = SignalingConnection(
-            url, name=name, token=token, on_message=self._handle_message
+            url,
+            name=name,
+            token=token,
+            on_message=self._handle_message,
+            on_state=self._handle_signaling_state,
         )
         self._codecs: Final = CodecRegistry()
         self._calls: Final[dict[str, Call]] = {}
@@ -154,9 +166,10 @@ class Client:
     async def close(self) -> None:
         """Hang up all calls and leave the server."""
         await asyncio.gather(*(call.hang_up() for call in list(self._calls.values())))
-        for task in list(self._handling):
+        handling = self._handling - {asyncio.current_task()}  # a handler may well close us
+        for task in handling:
             task.cancel()
-        await asyncio.gather(*self._handling, return_exceptions=True)
+        await asyncio.gather(*handling, return_exceptions=True)
         await asyncio.gather(*self._closing)
         await self._signaling.close()
 
@@ -211,6 +224,9 @@ class Client:
 
         Raises:
             CallFailedError: If it does not come about; its subclasses and ``reason`` say why.
+            LocalError: If ``name`` cannot be anybody's.
+            ServerUnreachableError: If the connection to the server is over.
+            MediaError: If a film has no sound or picture, as asked for.
 
         """
         call = self.start_call(name, audio=audio, video=video, timeout=timeout)
@@ -232,7 +248,22 @@ class Client:
         """Begin a call and return at once: for programs that show how it rings.
 
         ``await call.connected()`` waits for the path, ``call.events`` tells each step.
+
+        Raises:
+            LocalError: If ``name`` cannot be anybody's.
+            ServerUnreachableError: If the connection to the server is over.
+            MediaError: If a film has no sound or picture, as asked for.
+
         """
+        if self._signaling.state is LinkState.CLOSED:
+            raise ServerUnreachableError("the connection to the server is over")
+        try:
+            msgspec.convert(name, wire.Name)
+        except msgspec.ValidationError:
+            raise LocalError(
+                f"expected a name of letters, digits and . _ @ + -, at most 64, got {name!r}"
+            ) from None
+        sources = _audio_source(audio), _video_source(video, audio)
         config = self._config.call
         if timeout is not None:
             config = replace(config, ring_timeout=timeout)
@@ -248,7 +279,7 @@ class Client:
             codecs=self._codecs,
         )
         self._calls[call.id] = call
-        call.set_sources(_audio_source(audio), _video_source(video, audio))
+        call.set_sources(*sources)
         call.invite()
         return call
 
@@ -316,10 +347,14 @@ class Client:
     def _handle_crossing(self, own: Call, theirs: wire.CallIncoming) -> None:
         """Two called each other at once: the call with the earlier id wins (glare)."""
         if theirs.call < own.id:
-            del self._calls[own.id]
+            self._calls[theirs.call] = self._calls.pop(own.id)
             own.cross(theirs)
-            self._calls[own.id] = own
         # Else theirs loses: the server tells both sides, and they answer ours.
+
+    def _handle_signaling_state(self, change: StateChanged) -> None:
+        if change.state is LinkState.CLOSED:
+            for call in list(self._calls.values()):
+                call.handle_signaling_lost()
 
     async def _answer(self, handler: IncomingHandler, incoming: IncomingCall) -> None:
         try:

@@ -80,5 +80,5 @@ class Ended:
 
 
 CallEvent = (
-    StateChanged | PathChanged | RemoteMuted | VideoRequested | SendingPaused | Message | Ended
+    StateChanged | PathChanged | RemoteMuted | VideoRequested | SendingPaused | Ended
 )

@@ -84,9 +84,17 @@ class Reconnector:
     def handle_network_changed(self, now: float) -> None:
         """Tell that this machine's addresses are other ones: no use in waiting.
 
-        The path may still work (another interface came or went); then one restart is all.
+        The path may still work (another interface came or went); then one restart is all.  What
+        was tried on the network before tells nothing about this one.
         """
         self._restart_due = now
+        self._restarts = 0
+
+    def handle_restarted(self, now: float) -> None:
+        """Tell that the other side has begun a restart: ours would only break it off."""
+        if self._lost_at is not None:
+            self._restart_due = now + self._config.restart_every
+            self._restarts += 1
 
     def poll_action(self, now: float) -> Action | None:
         """Return what is due; each is returned once."""
