@@ -462,10 +462,10 @@ class Call:
             if self._state in (CallState.CONNECTED, CallState.RECONNECTING):
                 return  # a restart that failed; the next one may do
             self._give_up(EndReason.UNSUPPORTED, str(error))
-        except Exception as error:  # ours, or a codec's; it must not take the session along
+        except Exception:  # a defect of ours or of a codec must not take the session along
             logger.exception("call %s: %s not handled", self.id, type(message).__name__)
             if self._state not in (CallState.CONNECTED, CallState.RECONNECTING):
-                self._give_up(EndReason.APP_ERROR, str(error))
+                self._give_up(EndReason.APP_ERROR)
 
     def handle_signaling_lost(self) -> None:
         """End a call that only rings: nobody is left who could say how it goes on.

@@ -13,7 +13,7 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
@@ -71,19 +71,20 @@ class CallMedia:
         self._loop: Final = asyncio.get_running_loop()
         self._connected = False
         self._newest_picture: VideoFrame | None = None
+        self._stopping: Final[set[asyncio.Task[None]]] = set()  # sources that were replaced
+        self._closed = False
 
     # Sources and sinks
 
     def set_audio_source(self, source: AudioSource | None) -> None:
-        """Send this sound from now on; :obj:`None` for none."""
-        self._replace("audio", source)
-        if source is not None:
+        """Send this sound from now on; :obj:`None` for none.  The one before is closed."""
+        if self._replace("audio", source) and source is not None:
             self._tasks["audio"] = asyncio.create_task(self._pump_audio(source))
 
     def set_video_source(self, source: VideoSource | None) -> None:
-        """Send this picture from now on; :obj:`None` for none."""
-        self._replace("video", source)
-        if source is not None:
+        """Send this picture from now on; :obj:`None` for none.  The one before is closed."""
+        if self._replace("video", source) and source is not None:
+            self._newest_picture = None
             self._tasks["video"] = asyncio.create_task(self._pump_video(source))
 
     def has_source(self, kind: Kind) -> bool:
@@ -91,7 +92,7 @@ class CallMedia:
         return kind in self._sources
 
     def add_sinks(self, audio: AudioSink | None, video: VideoSink | None) -> None:
-        """Give what is played to these too; they are closed with the call."""
+        """Give what is played to these too; each is closed once, with the call."""
         if audio is not None:
             self._audio_sinks.append(audio)
         if video is not None:
@@ -157,42 +158,51 @@ class CallMedia:
         return None if self._driver is None else self._driver.stats()
 
     async def close(self) -> None:
-        """Stop everything; sources and sinks are closed too."""
+        """Stop everything; sources and sinks are closed too, whatever one of them does."""
+        self._closed = True
         if self._driver is not None:
             self._driver.close()
+        self._executor.shutdown(wait=False, cancel_futures=True)
         self.audio.end()
         self.video.end()
         for kind in list(self._sources):
-            await self._stop(kind, self._sources.pop(kind), self._tasks.pop(kind))
-        self._executor.shutdown(wait=False, cancel_futures=True)
+            self._let_go(kind)
+        while self._stopping:
+            await asyncio.wait(self._stopping)
         sinks: list[AudioSink | VideoSink] = [*self._audio_sinks, *self._video_sinks]
-        for sink in sinks:
-            try:
-                await sink.close()
-            except MediaError as error:
-                logger.error("%s", error)  # noqa: TRY400 - one line
+        for sink in {id(sink): sink for sink in sinks}.values():  # a recorder is both
+            await _close(sink)
 
     # Private
 
-    def _replace(self, kind: Kind, source: AudioSource | VideoSource | None) -> None:
-        old = self._sources.pop(kind, None)
-        if old is not None:
-            stop = self._stop(kind, old, self._tasks.pop(kind))
-            task = asyncio.create_task(stop)
-            task.add_done_callback(lambda done: done.exception())
+    def _replace(self, kind: Kind, source: AudioSource | VideoSource | None) -> bool:
+        """Take another source; return whether it is to be read."""
+        if source is not None and source is self._sources.get(kind):
+            return False
+        if self._closed:
+            if source is not None:
+                self._spawn(_close(source))
+            return False
+        self._let_go(kind)
         if source is not None:
             self._sources[kind] = source
         self._apply(kind)
+        return True
 
-    async def _stop(
-        self, kind: Kind, source: AudioSource | VideoSource, task: asyncio.Task[None]
-    ) -> None:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-        try:
-            await source.close()
-        except MediaError as error:
-            logger.warning("%s source did not close: %s", kind, error)
+    def _let_go(self, kind: Kind) -> None:
+        source = self._sources.pop(kind, None)
+        if source is not None:
+            self._spawn(self._stop(source, self._tasks.pop(kind)))
+
+    async def _stop(self, source: AudioSource | VideoSource, pump: asyncio.Task[None]) -> None:
+        pump.cancel()
+        await asyncio.gather(pump, return_exceptions=True)
+        await _close(source)
+
+    def _spawn(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.create_task(work)
+        self._stopping.add(task)
+        task.add_done_callback(self._stopping.discard)
 
     def _apply(self, kind: Kind) -> None:
         if self._driver is not None:
@@ -206,6 +216,8 @@ class CallMedia:
                     self._driver.handle_audio_frame(frame)
         except MediaError as error:
             logger.error("sound is not sent any more: %s", error)  # noqa: TRY400 - one line
+        except Exception:  # a program's own source
+            logger.exception("sound is not sent any more")
 
     async def _pump_video(self, source: VideoSource) -> None:
         try:
@@ -215,16 +227,34 @@ class CallMedia:
                 else:
                     self._newest_picture = frame
         except MediaError as error:
-            logger.error("the picture is not sent any more: %s", error)  # noqa: TRY400
+            logger.error("the picture is not sent any more: %s", error)  # noqa: TRY400 - one line
+        except Exception:
+            logger.exception("the picture is not sent any more")
 
     def _play_audio(self, frame: AudioFrame) -> None:
         self.audio.push(frame)
         now = self._loop.time()
         for sink in self._audio_sinks:
-            sink.handle_audio_frame(frame, now)
+            try:
+                sink.handle_audio_frame(frame, now)
+            except Exception:  # a program's own sink; the call goes on
+                logger.exception("a sink takes no sound")
 
     def _play_video(self, frame: VideoFrame) -> None:
         self.video.push(frame)
         now = self._loop.time()
         for sink in self._video_sinks:
-            sink.handle_video_frame(frame, now)
+            try:
+                sink.handle_video_frame(frame, now)
+            except Exception:
+                logger.exception("a sink takes no picture")
+
+
+async def _close(thing: AudioSource | VideoSource | AudioSink | VideoSink) -> None:
+    """Close a source or sink; one that fails keeps nothing else from being closed."""
+    try:
+        await thing.close()
+    except MediaError as error:
+        logger.error("%s", error)  # noqa: TRY400 - one line
+    except Exception:
+        logger.exception("%s did not close", type(thing).__name__)

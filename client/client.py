@@ -297,7 +297,10 @@ class Client:
     def _handle_message(self, message: wire.Message) -> None:
         match message:
             case wire.CallIncoming():
-                self._handle_incoming(message)
+                try:
+                    self._handle_incoming(message)
+                except Exception:  # must not take the session along
+                    logger.exception("a call of %s could not be taken", message.sender)
             case wire.PresenceUpdate():
                 if message.full:
                     self._people.clear()

@@ -89,10 +89,10 @@ class TransportDescription:
     """
 
     ufrag: str
-    password: str
+    password: str = field(repr=False)
     fingerprints: tuple[Fingerprint, ...]
     setup: Setup
-    candidates: tuple[str, ...] = ()
+    candidates: tuple[str, ...] = field(default=(), repr=False)
     candidates_complete: bool = False
 
 

@@ -79,6 +79,4 @@ class Ended:
     detail: str = ""
 
 
-CallEvent = (
-    StateChanged | PathChanged | RemoteMuted | VideoRequested | SendingPaused | Ended
-)
+CallEvent = StateChanged | PathChanged | RemoteMuted | VideoRequested | SendingPaused | Ended

@@ -128,6 +128,8 @@ class MediaDriver:
             self._on_event(event)
 
     def _arm(self) -> None:
+        if self._closed:  # from a callback of this very drain
+            return
         when = self._session.poll_timeout()
         if self._timer is not None:
             if self._timer.when() == when and not self._timer.cancelled():
@@ -155,12 +157,14 @@ class MediaDriver:
         future.add_done_callback(lambda done: self._finish(job, done))
 
     def _finish(self, job: Job, done: asyncio.Future[None]) -> None:
+        if self._closed:
+            return  # the executor takes no more
         waiting = self._lanes[job.lane]
         if waiting:
             self._run(waiting.popleft())
         else:
             del self._lanes[job.lane]
-        if done.cancelled() or self._closed:
+        if done.cancelled():
             return
         error = done.exception()
         if error is not None:  # jobs keep a codec's failure inside; this is our own defect

@@ -145,7 +145,10 @@ class SendPipeline:
                     rng=rng,
                     now=now,
                 )
-        self._streams: Final = (*self._audio.values(), *self._video.values())
+        self._streams: Final[tuple[AudioStream | VideoStream, ...]] = (
+            *self._audio.values(),
+            *self._video.values(),
+        )
         self._transmit_by_ssrc: Final[dict[int, TransmitStream]] = {}
         self._video_by_ssrc: Final[dict[int, VideoStream]] = {}
         for each in self._audio.values():
