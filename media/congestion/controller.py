@@ -33,6 +33,10 @@ __all__ = ["CongestionController"]
 _PACING_FACTOR: Final = 2.5
 """Pacing rate over the target where no bottleneck is known: libwebrtc's."""
 
+_START_PACING_FACTOR: Final = 8.0
+"""Before the first feedback: the first picture is what a person waits for, and the window of some
+ten packets (RFC 6928's) bounds what a slow path gets to hold.  It also shows what the path takes
+one round trip earlier than probing does."""
 _CONSTRAINED_PACING_FACTOR: Final = 1.2
 """The least of it where one is known.  Faster than the bottleneck, a video frame would only wait
 there instead of here, with sound behind it; here sound overtakes it."""
@@ -127,7 +131,9 @@ class CongestionController:
         capacity = self._target.capacity
         if self._target.draining:
             return int(target * _DRAIN_PACING_FACTOR)
-        if not self._fed_back or capacity is None:
+        if not self._fed_back:
+            return int(target * _START_PACING_FACTOR)
+        if capacity is None:
             return int(target * _PACING_FACTOR)
         most = min(capacity, target * _PACING_FACTOR)
         return int(max(target * _CONSTRAINED_PACING_FACTOR, most))

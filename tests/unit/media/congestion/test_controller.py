@@ -38,11 +38,18 @@ class Feeder:
             self.controller.handle_timeout(self.now)
 
 
-def test_it_starts_at_the_start_rate_and_paces_at_two_and_a_half_times_that() -> None:
+def test_it_starts_at_the_start_rate_and_lets_the_first_picture_out_at_once() -> None:
     controller = Feeder().controller
     assert controller.target_bitrate == 300_000
-    assert controller.pacing_bitrate == 750_000
+    assert controller.pacing_bitrate == 2_400_000
     assert controller.feedback_round_trip is None
+
+
+def test_from_the_first_feedback_on_it_paces_at_two_and_a_half_times_the_target() -> None:
+    feeder = Feeder()
+    feeder.run(0.3)
+    controller = feeder.controller
+    assert controller.pacing_bitrate == int(controller.target_bitrate * 2.5)
 
 
 def test_silence_reduces_step_by_step_and_never_to_a_stop() -> None:
