@@ -327,7 +327,7 @@ def doctor(
     *,
     url: Annotated[
         str | None,
-        typer.Argument(metavar="[URL]", help="A server to look at too.", show_default=False),
+        typer.Argument(metavar="URL", help="A server to look at too.", show_default=False),
     ] = None,
     turn_port: Annotated[
         int, typer.Option(min=1, max=65535, help="UDP port of that server's TURN.")

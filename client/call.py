@@ -512,7 +512,9 @@ class Call:
                 self._end(message.reason, message.detail)
             case wire.CallSnapshot(state="ended"):
                 self._end(message.reason or EndReason.HANGUP)
-            case wire.Error(code=ErrorCode.UNKNOWN_CALL) if self._state in _RINGING:
+            case wire.Error(code=ErrorCode.UNKNOWN_CALL) if (
+                self._state in _RINGING or message.ref == "call.accept"
+            ):
                 self._end(EndReason.SIGNALING_FAILED, "the server knows nothing of this call")
             case wire.Error(ref="call.invite") if self._state is CallState.CALLING:
                 self._end(EndReason.APP_ERROR, message.message)

@@ -159,6 +159,8 @@ class CallMedia:
 
     async def close(self) -> None:
         """Stop everything; sources and sinks are closed too, whatever one of them does."""
+        if self._closed:
+            return
         self._closed = True
         if self._driver is not None:
             self._driver.close()

@@ -74,7 +74,7 @@ def describe_direction(
         return f"{watcher} got nothing from {watched}."
     summary = summarize(rows)
     size = f" at {summary['width']}x{summary['height']}" if summary["width"] else ""
-    way = {"direct": "straight", "relay": "through the TURN relay"}.get(rows[-1].path, "")
+    way = {"direct": "directly", "relay": "through the TURN relay"}.get(rows[-1].path, "")
     sentence = (
         f"{watcher} saw {watched} move for {impression.moving_seconds:.1f} s{size} "
         f"and heard {impression.heard_seconds:.1f} s"

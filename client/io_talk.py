@@ -20,6 +20,7 @@ from ringline.client.call_state import CallState
 from ringline.client.client import Client, IncomingCall
 from ringline.client.errors import (
     CallEndedError,
+    LocalError,
     RinglineError,
     ServerUnreachableError,
 )
@@ -54,6 +55,7 @@ async def call_somebody(peer: str, options: TalkOptions, output: Output) -> Exit
     """Call ``peer``, talk, hang up.
 
     Raises:
+        LocalError: If ``peer`` is our own name.
         RinglineError: If the call does not come about.
         MediaError: If a file or device is missing.
 
@@ -63,6 +65,8 @@ async def call_somebody(peer: str, options: TalkOptions, output: Output) -> Exit
     sinks = open_sinks(options, options.record, peer, output)
     with _interrupts() as interrupted:
         async with make_client(options, outgoing=True) as me:
+            if peer == me.name:
+                raise LocalError(f"you are {peer} yourself; call somebody else")
             output.tell("ready", "", name=me.name, server=options.server)
             call = me.start_call(
                 peer, audio=sources.audio, video=sources.video, timeout=options.ring_seconds
@@ -172,6 +176,7 @@ class _Talk:
         self._witness: Witness | None = None
         self._tasks: Final[list[asyncio.Task[None]]] = []
         self._connected_at: float | None = None
+        self._path_kind: str | None = None
 
     @property
     def connected(self) -> bool:
@@ -212,6 +217,9 @@ class _Talk:
                 )
                 self._handle_state(state)
             case PathChanged(kind):
+                if kind == self._path_kind:
+                    return  # another pair of the same kind: nothing that a person would notice
+                self._path_kind = kind
                 word = path_word(kind)
                 text = "through the relay" if word == "relay" else f"straight ({kind})"
                 tell("path", f"media goes {text}", path=word, kind=kind)

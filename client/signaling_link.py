@@ -335,6 +335,12 @@ class SignalingLink:
         self._attempt = 0
         self._welcome = welcome
         self._resume_allowed = True
+        if welcome.resumed and not self._channel.can_replay(welcome.last_seq):
+            # More was sent without a socket than the outbox holds: the numbers have a hole that
+            # no resume can close.  A new session gets what is left.
+            self._resume_allowed = False
+            self._drop_socket("the session cannot go on", now, code=CloseCode.GAP)
+            return
         if welcome.resumed:
             self._channel.handle_ack(welcome.last_seq)
             for data in self._channel.replay():

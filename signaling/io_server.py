@@ -17,6 +17,7 @@ import asyncio
 import contextlib
 import importlib.metadata
 import logging
+import os
 import secrets
 import signal
 import socket
@@ -109,7 +110,7 @@ class RinglineServer:
             await runner.cleanup()
             raise ServerStartError(
                 f"cannot listen on {self._config.host}:{self._config.port}/tcp: "
-                f"{error.strerror or error}"
+                f"{os.strerror(error.errno) if (error.errno or 0) > 0 else error}"
             ) from None
         except ServerStartError:
             await runner.cleanup()

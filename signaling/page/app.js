@@ -1,7 +1,7 @@
 // The page: who is there, one call at a time, and how good it is.
 
 import { Link } from "./link.js";
-import { Call, Meter } from "./call.js";
+import { Call, Meter, stopTracks } from "./call.js";
 
 const $ = (id) => document.getElementById(id);
 const show = (id, on) => { $(id).hidden = !on; };
@@ -21,10 +21,15 @@ const REASONS = {
   connect_timeout: "no path was found", answered_elsewhere: "answered on another device",
 };
 
-function status(text) { $("status").textContent = text; }
+function status(text, { failed = false } = {}) {
+  $("status").textContent = text;
+  $("status").classList.toggle("failed", failed);
+}
 function overlay(text) { $("overlay").textContent = text; }
 
 // Entering
+
+$("token").addEventListener("input", () => { $("name").required = !$("token").value.trim(); });
 
 $("enter").addEventListener("submit", (event) => {
   event.preventDefault();
@@ -42,11 +47,12 @@ function followLink({ state, reason }) {
     show("enter", false);
     show("lobby", !call);
     link.send({ t: "presence.sub", on: true });
-    status(`you are ${me}`);
+    status(call ? `in a call with ${call.peer}` : `you are ${me}`);
   } else if (state === "reconnecting") {
     status("the server is out of reach; trying again …");
   } else if (state === "closed") {
-    status(reason === "left" ? "not connected" : reason);
+    if (reason === "left") status("not connected");
+    else status(reason, { failed: true });
     show("enter", true);
     show("lobby", false);
     $("join").disabled = false;
@@ -59,16 +65,16 @@ function receive(message) {
     case "presence.update": return updatePeople(message);
     case "call.incoming": return ring(message);
     case "error":
-      if (!message.call) return status(message.message || message.code);
+      if (!message.call) return status(message.message || message.code, { failed: true });
   }
   for (const one of [call, incoming?.call]) {
-    if (one && message.call === one.id) one.handle(message).catch(fail);
+    if (one && message.call === one.id) one.handle(message);
   }
 }
 
 function fail(error) {
   console.error(error);
-  status(error.message);
+  status(error.message, { failed: true });
 }
 
 // Who is there
@@ -105,6 +111,10 @@ $("dial").addEventListener("submit", (event) => {
 // Calling and being called
 
 async function capture(video) {
+  if (!navigator.mediaDevices) {
+    status("no camera or microphone: browsers give them to pages of https and of localhost only");
+    return null;
+  }
   try {
     return await navigator.mediaDevices.getUserMedia({
       audio: true, video: video ? { width: 640, height: 360, frameRate: 30 } : false,
@@ -117,23 +127,34 @@ async function capture(video) {
 
 async function dial(name, video) {
   if (call || !name) return;
+  if (incoming?.call.peer === name) return answer(video && incoming.video);
   const mine = new Call(link, { peer: name, outgoing: true, video, relayOnly });
   enterCall(mine);
   overlay(`calling ${name} …`);
-  await mine.invite(await capture(video)).catch(fail);
+  mine.capturing = capture(video);
+  const stream = await mine.capturing;
+  if (mine.crossed) return; // their call has the stream
+  if (mine.state === "ended") return stopTracks(stream);
+  await mine.invite(stream);
   showLocal();
 }
 
 function ring(message) {
   const known = call?.id === message.call || incoming?.call.id === message.call;
   if (known) return;
-  const next = new Call(link, { id: message.call, peer: message.from, outgoing: false, video: Boolean(message.media.video), relayOnly });
   const crossing = call && call.peer === message.from && ["calling", "ringing"].includes(call.state);
-  if ((call && !crossing) || incoming) return next.send("call.decline", { reason: "busy" });
+  // Of two that cross the earlier one wins; if that is ours, the server tells both sides.
+  if (crossing && call.id < message.call) return;
+  if ((call && !crossing) || incoming) return link.send({ t: "call.decline", call: message.call, reason: "busy" });
+  const next = new Call(link, { id: message.call, peer: message.from, outgoing: false, video: Boolean(message.media.video), relayOnly });
   if (crossing) return cross(next, message);
   incoming = { call: next, video: next.video };
-  next.prepare(message).catch(fail);
-  next.addEventListener("ended", () => { incoming = null; show("ring", false); });
+  next.addEventListener("ended", () => {
+    if (incoming?.call !== next) return;
+    incoming = null;
+    show("ring", false);
+  });
+  next.prepare(message);
   $("ring-text").textContent = `${message.from} calls${next.video ? " with video" : ""}`;
   show("accept-video", next.video);
   show("ring", true);
@@ -141,12 +162,16 @@ function ring(message) {
 
 // Both called each other at once and theirs won: our own call was the consent.
 async function cross(next, message) {
-  const stream = call.stream;
-  call.stream = null;
-  next.video = next.video && call.video;
+  const old = call;
+  next.video = next.video && old.video;
   enterCall(next);
-  await next.prepare(message);
-  await next.accept(stream, next.video).catch(fail);
+  next.prepare(message);
+  old.crossed = true;
+  old.stream = null; // it goes on in theirs
+  old.end("glare_replaced");
+  const stream = await old.capturing;
+  if (next.state === "ended") return stopTracks(stream);
+  await next.accept(stream, next.video);
   showLocal();
 }
 
@@ -156,7 +181,9 @@ async function answer(video) {
   show("ring", false);
   enterCall(mine);
   overlay("connecting …");
-  await mine.accept(await capture(video), video).catch(fail);
+  const stream = await capture(video);
+  if (mine.state === "ended") return stopTracks(stream);
+  await mine.accept(stream, video);
   showLocal();
 }
 
@@ -170,16 +197,22 @@ function enterCall(mine) {
   show("call", true);
   show("ask-video", false);
   $("messages").replaceChildren();
+  mine.theirs = {}; // muted or not, by kind
+  $("remote").classList.remove("off");
+  show("local", false);
   mine.addEventListener("state", ({ detail }) => {
     document.body.dataset.state = detail;
     const text = { ringing: `it rings at ${mine.peer} …`, connecting: "connecting …", reconnecting: "looking for another path …" };
     overlay(text[detail] ?? "");
-    status(detail === "connected" ? `in a call with ${mine.peer}` : detail);
+    if (detail === "connected") paintTheirs(mine);
+    else status(detail);
   });
   $("remote").srcObject = mine.remote; // tracks join it as they come
   mine.addEventListener("ended", ({ detail }) => { if (call === mine) leaveCall(mine, detail); });
   mine.addEventListener("muted", ({ detail }) => {
-    if (detail.kind === "audio") status(`${mine.peer} ${detail.muted ? "muted" : "unmuted"} the microphone`);
+    if (Boolean(mine.theirs[detail.kind]) === detail.muted) return; // a message tells of both kinds
+    mine.theirs[detail.kind] = detail.muted;
+    paintTheirs(mine);
   });
   mine.addEventListener("video-request", () => askForVideo(mine));
   mine.addEventListener("video-response", ({ detail }) => {
@@ -201,11 +234,22 @@ function leaveCall(mine, { reason, detail }) {
   show("call", false);
   show("lobby", !link.closed);
   const text = REASONS[reason] ?? reason.replaceAll("_", " ");
-  status(["offline", "busy", "declined", "no_answer"].includes(reason) ? `${mine.peer} ${text}` : detail || text);
+  const theirs = ["offline", "busy", "declined", "no_answer"].includes(reason);
+  const failed = !["hangup", "cancelled", "answered_elsewhere"].includes(reason);
+  status(theirs ? `${mine.peer} ${text}` : detail || text, { failed });
+}
+
+// What the other side has switched off; its last picture would look like a frozen one.
+function paintTheirs({ peer, theirs, state, hadVideo }) {
+  if (state !== "connected") return;
+  status(`in a call with ${peer}${theirs.audio ? ", who is muted" : ""}`);
+  overlay(hadVideo && theirs.video ? `${peer} has the camera off` : "");
+  $("remote").classList.toggle("off", Boolean(theirs.video));
 }
 
 function showLocal() {
   if (call) $("local").srcObject = call.stream ?? null;
+  show("local", Boolean(call?.stream?.getVideoTracks().length));
   paintControls();
 }
 
@@ -268,6 +312,7 @@ function note(who, text) {
   const row = document.createElement("li");
   row.textContent = `${who}: ${text}`;
   $("messages").append(row);
+  if ($("messages").children.length > 200) $("messages").firstChild.remove();
 }
 
 // Once a second
@@ -287,6 +332,12 @@ setInterval(async () => {
   $("stat-sent").textContent = size(now.sent);
   $("stat-received").textContent = size(now.received);
 }, 1000);
+
+// Who closes the page hangs up; the other side need not wait until it looks like a broken path.
+addEventListener("pagehide", () => {
+  call?.hangUp();
+  link?.close();
+});
 
 // For the console and for tests.
 globalThis.ringline = { get call() { return call; }, get link() { return link; } };

@@ -2,6 +2,19 @@
 //
 // Three sections from the start, sound, picture, data: video joins by replaceTrack and consent,
 // without another offer.  The caller is the only offerer; the callee asks for a restart.
+//
+// What touches the connection is done one after the other (inOrder): each step may take a while,
+// and the next depends on what it left.
+
+const RING_GRACE_MS = 5_000; // after a ring time, before we believe that the server is gone
+const FAREWELL_MS = 1_000; // from the other side's goodbye on the path to the end of the call
+const RESTART_AFTER_MS = 2_000; // a lost path mostly comes back by itself
+const RESTART_EVERY_MS = 5_000;
+const GIVE_UP_MS = 30_000; // without a path
+const MAX_UNSENT = 256;
+
+const RINGING = ["calling", "ringing", "incoming"];
+const CONNECTED = ["connected", "reconnecting"];
 
 const ULID = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 
@@ -11,6 +24,10 @@ export function ulid() {
   let text = "";
   for (let shift = 125n; shift >= 0n; shift -= 5n) text += ULID[Number(value >> shift & 31n)];
   return text;
+}
+
+export function stopTracks(stream) {
+  for (const track of stream?.getTracks() ?? []) track.stop();
 }
 
 export class Call extends EventTarget {
@@ -23,8 +40,11 @@ export class Call extends EventTarget {
     this.state = outgoing ? "calling" : "incoming";
     this.generation = 0;
     this.negotiation = 0;
+    this.answered = false; // offer and answer have passed once
     this.early = []; // candidates that came before the description they belong to
-    this.restartTimer = null;
+    this.unsent = []; // messages from before there was a channel
+    this.lostAt = null; // when the path went
+    this.last = Promise.resolve(); // the end of what is being done
     this.pc = new RTCPeerConnection({
       bundlePolicy: "max-bundle",
       iceTransportPolicy: relayOnly ? "relay" : "all",
@@ -38,35 +58,43 @@ export class Call extends EventTarget {
 
   // What the user does
 
-  async invite(stream) {
+  invite(stream) {
     this.stream = stream;
-    this.audio = this.pc.addTransceiver("audio", { direction: "sendrecv" });
-    this.camera = this.pc.addTransceiver("video", { direction: "sendrecv" });
-    this.useChannel(this.pc.createDataChannel("ringline"));
-    await this.setStream(stream);
-    // The offer follows when the ICE servers are known: a browser takes new ones only with the
-    // next gathering.
-    this.send("call.invite", { to: this.peer, media: { audio: true, video: this.video } });
-  }
-
-  async prepare(message) {
-    this.addServers(message.ice_servers);
-    this.send("call.ringing");
-    if (message.offer) await this.takeOffer(message.offer.sdp);
-  }
-
-  async accept(stream, video) {
-    this.video = video;
-    this.setState("connecting");
-    const body = { media: { audio: true, video } };
-    if (this.pc.remoteDescription) {
+    return this.inOrder(async () => {
+      this.audio = this.pc.addTransceiver("audio", { direction: "sendrecv" });
+      this.camera = this.pc.addTransceiver("video", { direction: "sendrecv" });
+      this.useChannel(this.pc.createDataChannel("ringline"));
       await this.setStream(stream);
-      await this.pc.setLocalDescription();
-      body.answer = { sdp: this.pc.localDescription.sdp, gen: 0 };
-    } else {
-      this.stream = stream; // the offer is still to come
-    }
-    this.send("call.accept", body);
+      // The offer follows when the ICE servers are known: a browser takes new ones only with the
+      // next gathering.
+      this.send("call.invite", { to: this.peer, media: { audio: true, video: this.video } });
+    });
+  }
+
+  prepare(message) {
+    this.takeServers(message);
+    this.ringFor(message.expires_in_ms);
+    this.send("call.ringing");
+    if (!message.offer) return;
+    this.generation = message.offer.gen ?? 0;
+    return this.inOrder(() => this.takeOffer(message.offer.sdp));
+  }
+
+  accept(stream, video) {
+    this.video = video;
+    this.stream = stream;
+    clearTimeout(this.ringTimer);
+    return this.inOrder(async () => {
+      const body = { media: { audio: true, video } };
+      if (this.pc.remoteDescription) { // else the offer is still to come
+        await this.setStream(stream);
+        await this.pc.setLocalDescription();
+        body.answer = { sdp: this.pc.localDescription.sdp, gen: this.generation };
+        this.answered = true;
+      }
+      this.send("call.accept", body);
+      this.setState("connecting");
+    });
   }
 
   decline() {
@@ -101,20 +129,34 @@ export class Call extends EventTarget {
 
   requestVideo() { this.send("media.request", { want: "video" }); }
   answerVideo(allow) { this.send("media.response", { want: "video", allow }); }
-  say(text) { this.channel?.send(text); }
+  say(text) {
+    if (this.channel?.readyState === "open") this.channel.send(text);
+    else if (this.unsent.length < MAX_UNSENT) this.unsent.push(text);
+  }
 
   // What the server says
 
-  async handle(message) {
+  handle(message) {
+    switch (message.t) { // an end waits for nothing
+      case "call.end": return this.end(message.reason ?? "hangup", message.detail);
+      case "call.state": return message.state === "ended" && this.end(message.reason ?? "hangup");
+      default: return this.inOrder(() => this.take(message));
+    }
+  }
+
+  async take(message) {
     switch (message.t) {
       case "call.created":
-        this.addServers(message.ice_servers);
+        this.takeServers(message);
+        if (!RINGING.includes(this.state)) return;
+        this.ringFor(message.expires_in_ms);
         return this.offer();
-      case "turn.refresh": return this.addServers(message.ice_servers);
+      case "turn.refresh": return this.takeServers(message);
       case "call.ringing": return this.state === "calling" && this.setState("ringing");
       case "call.accept":
-        this.setState("connecting");
-        return message.answer && this.takeAnswer(message.answer.sdp);
+        clearTimeout(this.ringTimer);
+        if (RINGING.includes(this.state)) this.setState("connecting");
+        return message.answer && (message.answer.gen ?? 0) === this.generation && this.takeAnswer(message.answer.sdp);
       case "sdp.offer": return this.handleOffer(message);
       case "sdp.answer":
         return (message.neg ?? 0) === this.negotiation && this.takeAnswer(message.sdp);
@@ -122,7 +164,11 @@ export class Call extends EventTarget {
         if ((message.gen ?? 0) !== this.generation) return;
         for (const one of message.list ?? []) await this.addCandidate(one);
         return;
-      case "call.restart": return this.outgoing && this.restart();
+      case "call.restart":
+        // Of a generation that we have offered already: that offer is on its way.
+        if (!this.outgoing || message.gen <= this.generation || RINGING.includes(this.state)) return;
+        this.postponeRestart();
+        return this.restart();
       case "media.update":
         for (const track of Object.values(message.tracks ?? {})) {
           this.tell("muted", { kind: track.kind, muted: Boolean(track.muted) });
@@ -130,20 +176,26 @@ export class Call extends EventTarget {
         return;
       case "media.request": return this.tell("video-request");
       case "media.response": return this.tell("video-response", Boolean(message.allow));
-      case "call.state": return message.state === "ended" && this.end(message.reason ?? "hangup");
-      case "call.end": return this.end(message.reason ?? "hangup", message.detail);
       case "error":
-        if (["calling", "ringing"].includes(this.state)) this.end("app_error", message.message);
+        if (message.code === "unknown_call" && (RINGING.includes(this.state) || message.ref === "call.accept")) {
+          this.end("signaling_failed", "the server knows nothing of this call");
+        } else if (message.ref === "call.invite" && this.state === "calling") {
+          this.end("app_error", message.message);
+        }
     }
   }
 
   async handleOffer({ sdp, gen = 0, neg = 0 }) {
+    if (this.answered && gen <= this.generation) return; // said twice
+    if (gen !== this.generation) this.early = []; // of a generation that is gone
     this.negotiation = neg;
     this.generation = gen;
+    this.postponeRestart();
     await this.takeOffer(sdp);
     if (this.state === "incoming") return; // the answer rides in the accept
     await this.setStream(this.stream);
     await this.pc.setLocalDescription();
+    this.answered = true;
     this.send("sdp.answer", { sdp: this.pc.localDescription.sdp, gen, neg });
   }
 
@@ -159,6 +211,7 @@ export class Call extends EventTarget {
   async takeAnswer(sdp) {
     if (this.pc.signalingState !== "have-local-offer") return;
     await this.pc.setRemoteDescription({ type: "answer", sdp });
+    this.answered = true;
     await this.addEarly();
   }
 
@@ -179,7 +232,6 @@ export class Call extends EventTarget {
     this.generation += 1;
     this.negotiation += 1;
     this.early = [];
-    this.send("turn.refresh");
     this.pc.restartIce();
     await this.offer();
   }
@@ -193,8 +245,10 @@ export class Call extends EventTarget {
 
   // The path
 
-  addServers(servers) {
+  takeServers({ ice_servers: servers, ice_expires_in_ms: lifetime }) {
     if (!servers?.length) return;
+    clearTimeout(this.refreshTimer); // so that a restart always has good credentials
+    if (lifetime) this.refreshTimer = setTimeout(() => this.send("turn.refresh"), 0.8 * lifetime);
     this.pc.setConfiguration({
       ...this.pc.getConfiguration(),
       iceServers: servers.map(({ urls, username, credential }) => ({ urls, username, credential })),
@@ -210,26 +264,40 @@ export class Call extends EventTarget {
   }
 
   followConnection() {
-    clearTimeout(this.restartTimer);
-    switch (this.pc.connectionState) {
+    const state = this.pc.connectionState;
+    switch (state) {
       case "connected":
+        clearTimeout(this.restartTimer);
+        this.lostAt = null;
         this.setState("connected");
         this.send("call.path", { state: "connected" });
         break;
       case "disconnected":
       case "failed":
-        if (this.state === "connected") this.send("call.path", { state: "lost" });
-        this.setState("reconnecting");
-        this.lookForPath(this.pc.connectionState === "failed" ? 0 : 2000);
+        if (!CONNECTED.includes(this.state)) {
+          if (state === "failed") this.giveUp("ice_failed");
+        } else if (this.lostAt === null) {
+          this.lostAt = performance.now();
+          this.send("call.path", { state: "lost" });
+          this.setState("reconnecting");
+          this.lookForPath(state === "failed" ? 0 : RESTART_AFTER_MS);
+        }
     }
   }
 
   lookForPath(after) {
+    clearTimeout(this.restartTimer);
     this.restartTimer = setTimeout(() => {
-      if (this.outgoing) this.restart();
+      if (performance.now() - this.lostAt >= GIVE_UP_MS) return this.giveUp("connection_lost");
+      if (this.outgoing) this.inOrder(() => this.restart());
       else this.send("call.restart", { gen: this.generation + 1, cause: "path_lost" });
-      this.lookForPath(5000);
+      this.lookForPath(RESTART_EVERY_MS);
     }, after);
+  }
+
+  // The other side has begun a restart: ours would only break it off.
+  postponeRestart() {
+    if (this.lostAt !== null) this.lookForPath(RESTART_EVERY_MS);
   }
 
   // Bookkeeping
@@ -238,6 +306,28 @@ export class Call extends EventTarget {
     if (channel.label !== "ringline") return;
     this.channel = channel;
     channel.onmessage = ({ data }) => typeof data === "string" && this.tell("text", data);
+    channel.onopen = () => this.unsent.splice(0).forEach((text) => channel.send(text));
+    if (channel.readyState === "open") channel.onopen();
+    // The other side has closed the path; the server's word, if there is a server, says why.
+    channel.onclose = () => setTimeout(() => {
+      if (this.pc.sctp?.transport.state === "closed") this.giveUp("hangup");
+    }, FAREWELL_MS);
+  }
+
+  // Do what touches the connection after all that was begun before, unless the call ends first.
+  inOrder(work) {
+    this.last = this.last.then(async () => {
+      if (this.state === "ended") return;
+      try {
+        await work();
+      } catch (error) {
+        if (this.state === "ended") return;
+        console.error(error);
+        // A restart that failed; the next one may do.
+        if (!CONNECTED.includes(this.state)) this.giveUp("unsupported", String(error.message ?? error));
+      }
+    });
+    return this.last;
   }
 
   updateMedia() {
@@ -253,6 +343,20 @@ export class Call extends EventTarget {
     if (this.state !== "ended") this.link.send({ t, call: this.id, ...body });
   }
 
+  ringFor(time) {
+    clearTimeout(this.ringTimer);
+    this.ringTimer = setTimeout(() => {
+      if (this.outgoing) this.send("call.cancel");
+      this.end("no_answer");
+    }, time + RING_GRACE_MS);
+  }
+
+  giveUp(reason, detail = "") {
+    if (this.state === "ended") return;
+    this.send("call.end", { reason, detail: detail.slice(0, 512) });
+    this.end(reason, detail);
+  }
+
   setState(state) {
     if (this.state === "ended" || this.state === state) return;
     this.state = state;
@@ -262,9 +366,9 @@ export class Call extends EventTarget {
   end(reason, detail = "") {
     if (this.state === "ended") return;
     this.setState("ended");
-    clearTimeout(this.restartTimer);
+    for (const timer of [this.restartTimer, this.ringTimer, this.refreshTimer]) clearTimeout(timer);
     this.pc.close();
-    for (const track of this.stream?.getTracks() ?? []) track.stop();
+    stopTracks(this.stream);
     this.tell("ended", { reason, detail });
   }
 

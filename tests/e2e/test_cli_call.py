@@ -47,7 +47,8 @@ def test_two_people_talk_and_one_records(server: str, tmp_path: Path) -> None:
         "connected",
     ]
     for side in (caller, callee):
-        assert side.of_type("path")[0]["path"] == "direct"
+        (path,) = side.of_type("path")
+        assert (path["path"], path["kind"]) == ("direct", "host")
         assert len(side.of_type("stats")) in (3, 4)
         last = side.of_type("stats")[-1]
         assert last["received"]["width"] == 640

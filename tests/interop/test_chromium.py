@@ -157,3 +157,46 @@ async def test_python_calls_the_page(
 
         await call.hang_up()
         await page.wait_for_selector("#lobby:not([hidden])")
+
+
+async def test_what_the_other_page_switches_off_is_said(
+    server: RinglineServer, open_page: OpenPage
+) -> None:
+    lab, desk = await open_page(server.url + "/"), await open_page(server.url + "/")
+    await enter(desk, "desk")
+    await enter(lab, "lab")
+    await lab.click("#people button[data-call=desk][data-video=true]")
+    await desk.click("#accept-video")
+    await lab.wait_for_selector("#status:has-text('in a call with desk')")
+    await desk.click("#camera")
+    await lab.wait_for_selector("#overlay:has-text('desk has the camera off')")
+    assert await lab.is_hidden("#remote")
+    assert await desk.is_hidden("#local")
+    assert await lab.inner_text("#status") == "in a call with desk"
+    await desk.click("#mute")
+    await lab.wait_for_selector("#status:has-text('in a call with desk, who is muted')")
+    await desk.click("#camera")
+    await lab.wait_for_selector("#remote:visible")
+    assert await lab.inner_text("#overlay") == ""
+
+
+async def test_who_closes_the_page_hangs_up(server: RinglineServer, open_page: OpenPage) -> None:
+    async with Client(server.url, name="desk", config=CONFIG) as desk:
+        page = await open_page(server.url + "/")
+        await enter(page, "lab")
+        call = desk.start_call("lab", audio=SyntheticVoice(), video=SyntheticVideo(640, 360))
+        await page.click("#accept-video")
+        await asyncio.wait_for(call.connected(), PATIENCE)
+        await page.goto("about:blank")
+        assert await asyncio.wait_for(call.wait_ended(), 10) == "hangup"
+
+
+async def test_an_impossible_name_never_leaves_the_page(
+    server: RinglineServer, open_page: OpenPage
+) -> None:
+    page = await open_page(server.url + "/")
+    await enter(page, "lab")
+    await page.fill("#callee", "Jürgen Müller")
+    await page.click("#dial button")
+    assert await page.evaluate("document.getElementById('callee').validity.patternMismatch")
+    assert await page.is_visible("#lobby")

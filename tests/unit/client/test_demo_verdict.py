@@ -92,7 +92,7 @@ def test_a_direction_is_told_in_words() -> None:
 def test_freezes_are_told() -> None:
     rows = [replace(ROW, freezes=1, frozen_seconds=0.5, path="direct")]
     text = describe_direction("desk", "lab", rows, GOOD)
-    assert ", straight. " in text
+    assert ", directly. " in text
     assert "1 freeze (0.5 s)" in text
 
 

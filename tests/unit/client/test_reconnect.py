@@ -69,6 +69,27 @@ def test_a_second_outage_begins_with_a_plain_restart_again() -> None:
     assert run(reconnector, 102.0) == [(102.0, Action.RESTART)]
 
 
+def test_each_other_network_begins_with_a_plain_restart() -> None:
+    reconnector = Reconnector(CONFIG)
+    for when in (10.0, 500.0):
+        reconnector.handle_network_changed(when)
+        assert run(reconnector, when) == [(when, Action.RESTART)]
+    reconnector.handle_disconnected(600.0)
+    run(reconnector, 610.0)
+    reconnector.handle_network_changed(611.0)
+    assert run(reconnector, 616.0) == [(611.0, Action.RESTART), (616.0, Action.RESTART_RELAYED)]
+
+
+def test_a_restart_of_the_other_side_is_given_its_time() -> None:
+    reconnector = Reconnector(CONFIG)
+    reconnector.handle_restarted(9.0)  # the path works: nothing to put off
+    assert reconnector.poll_timeout() is None
+    reconnector.handle_disconnected(10.0)
+    reconnector.handle_restarted(11.9)
+    assert run(reconnector, 39.0)[0] == (16.9, Action.RESTART_RELAYED)
+    assert run(reconnector, 100.0) == [(40.0, Action.GIVE_UP)]
+
+
 def test_losing_the_path_again_and_again_does_not_put_the_restart_off() -> None:
     reconnector = Reconnector(CONFIG)
     reconnector.handle_disconnected(0.0)
@@ -76,7 +97,7 @@ def test_losing_the_path_again_and_again_does_not_put_the_restart_off() -> None:
     assert reconnector.poll_timeout() == 2.0
 
 
-@given(st.lists(st.tuples(st.sampled_from("udn"), st.floats(0, 5)), max_size=30))
+@given(st.lists(st.tuples(st.sampled_from("udnr"), st.floats(0, 5)), max_size=30))
 def test_whatever_happens_it_gives_up_once_and_only_without_a_path(
     steps: list[tuple[str, float]],
 ) -> None:
@@ -96,6 +117,8 @@ def test_whatever_happens_it_gives_up_once_and_only_without_a_path(
         elif step == "d":
             reconnector.handle_disconnected(now)
             lost_at = now if lost_at is None else lost_at
+        elif step == "r":
+            reconnector.handle_restarted(now)
         else:
             reconnector.handle_network_changed(now)
     assert gave_up <= 1

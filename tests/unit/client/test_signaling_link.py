@@ -258,6 +258,24 @@ def test_2_a_new_session_is_told_all_that_was_not_acknowledged() -> None:
     assert bench.events()[-1] == Received(wire.CallEnd(call=CALL, seq=1))
 
 
+def test_who_said_more_than_is_kept_begins_a_new_session_instead_of_resuming_for_ever() -> None:
+    bench = Bench().enter()
+    bench.link.handle_closed(None, bench.now)
+    for _ in range(300):
+        bench.link.send(wire.CallCancel(call=CALL), bench.now)
+    assert bench.actions() == [OpenSocket()]
+    hello, *rest = bench.open(resumed=True)
+    assert hello.resume is not None
+    assert rest == [CloseSocket(4010), OpenSocket()]
+    hello, *kept = bench.open()
+    assert hello.resume is None
+    assert [message.seq for message in kept] == list(range(1, 257))
+    assert bench.events() == [
+        StateChanged(LinkState.RECONNECTING),
+        StateChanged(LinkState.CONNECTED),
+    ]
+
+
 def test_1_a_message_that_was_had_is_dropped_and_a_missing_one_is_asked_for() -> None:
     bench = Bench().enter()
     first = wire.CallRinging(call=CALL, seq=1)

@@ -124,3 +124,20 @@ def test_a_cut_of_the_rate_voids_what_is_out() -> None:
     assert planner.handle_results(packets(cluster, 10e6), [], 0.1) is None
     assert poll(planner, 1.0) is None
     assert poll(planner, 1.1) is not None
+
+
+def test_the_planner_says_when_it_need_not_be_asked() -> None:
+    planner = ProbePlanner()
+    path = {"target": 300_000.0, "ceiling": 2_500_000.0}
+    assert not planner.is_due(1.0, **path)
+    planner.start(2.0)
+    assert not planner.is_due(1.9, **path)
+    assert planner.is_due(2.0, **path)
+    assert not planner.is_due(2.0, target=2_300_000.0, ceiling=2_500_000.0)
+
+    assert poll(planner, 2.0) is not None
+    assert not planner.is_due(2.9, **path)  # its result is awaited
+    assert planner.is_due(3.0, target=2_300_000.0, ceiling=2_500_000.0)  # to be given up
+    assert poll(planner, 3.0) is None
+    assert not planner.is_due(3.9, **path)
+    assert planner.is_due(4.0, **path)
