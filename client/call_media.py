@@ -68,6 +68,7 @@ class CallMedia:
         self._agreed: Final[dict[Kind, bool]] = {"audio": True, "video": True}
         self._audio_sinks: Final[list[AudioSink]] = []
         self._video_sinks: Final[list[VideoSink]] = []
+        self._has_played = False
         self._loop: Final = asyncio.get_running_loop()
         self._connected = False
         self._newest_picture: VideoFrame | None = None
@@ -173,7 +174,8 @@ class CallMedia:
             await asyncio.wait(self._stopping)
         sinks: list[AudioSink | VideoSink] = [*self._audio_sinks, *self._video_sinks]
         for sink in {id(sink): sink for sink in sinks}.values():  # a recorder is both
-            await _close(sink)
+            # A call that never came about is an error of its own; an empty recording is not news.
+            await _close(sink, at=logging.ERROR if self._has_played else logging.DEBUG)
 
     # Private
 
@@ -234,6 +236,7 @@ class CallMedia:
             logger.exception("the picture is not sent any more")
 
     def _play_audio(self, frame: AudioFrame) -> None:
+        self._has_played = True
         self.audio.push(frame)
         now = self._loop.time()
         for sink in self._audio_sinks:
@@ -243,6 +246,7 @@ class CallMedia:
                 logger.exception("a sink takes no sound")
 
     def _play_video(self, frame: VideoFrame) -> None:
+        self._has_played = True
         self.video.push(frame)
         now = self._loop.time()
         for sink in self._video_sinks:
@@ -252,11 +256,13 @@ class CallMedia:
                 logger.exception("a sink takes no picture")
 
 
-async def _close(thing: AudioSource | VideoSource | AudioSink | VideoSink) -> None:
+async def _close(
+    thing: AudioSource | VideoSource | AudioSink | VideoSink, *, at: int = logging.ERROR
+) -> None:
     """Close a source or sink; one that fails keeps nothing else from being closed."""
     try:
         await thing.close()
     except MediaError as error:
-        logger.error("%s", error)  # noqa: TRY400 - one line
+        logger.log(at, "%s", error)
     except Exception:
         logger.exception("%s did not close", type(thing).__name__)

@@ -126,7 +126,8 @@ class Recorder:
             return item
 
     def _fail(self, reason: str) -> None:
-        logger.warning("%s", reason)
         with self._changed:
+            if not self._closing:  # else close() raises it
+                logger.warning("%s", reason)
             self._error = reason
             self._queue.clear()
