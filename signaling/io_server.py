@@ -108,9 +108,11 @@ class RinglineServer:
             await site.start()
         except OSError as error:
             await runner.cleanup()
+            # asyncio's text says address and port once more; names that do not resolve have none.
+            number = error.errno or 0
+            reason = os.strerror(number) if number > 0 else error.strerror or error
             raise ServerStartError(
-                f"cannot listen on {self._config.host}:{self._config.port}/tcp: "
-                f"{os.strerror(error.errno) if (error.errno or 0) > 0 else error}"
+                f"cannot listen on {self._config.host}:{self._config.port}/tcp: {reason}"
             ) from None
         except ServerStartError:
             await runner.cleanup()

@@ -142,6 +142,7 @@ class ReceivePipeline:
         codecs: DecoderFactory,
         now: float,
     ) -> None:
+        del now  # nothing is due before the first packet
         config = config or ReceiveConfig()
         self._parameters: Final = parameters
         self._config: Final = config

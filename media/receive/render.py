@@ -16,8 +16,8 @@ tenths of a second; those that would be too close to be seen are left out.
 Invariants:
 
 1. Pictures are shown in order of media time, none twice.
-2. No picture that is here waits longer than the delay's bound and what lip sync adds, unless one
-   behind it is missing.
+2. No picture waits longer than the delay and what lip sync adds, but while one behind it is
+   missing, and then no longer than ``max_stretch`` after the one before it or the delay's reserve.
 3. Pictures are at least ``min_interval`` apart; of those that are closer the last is shown.
 """
 
@@ -55,8 +55,12 @@ class RenderConfig:
     """Seconds between two pictures: a screen shows 60 a second."""
 
     max_stretch: float = 0.155
-    """Longest time in seconds that one picture is shown for while a repair is awaited; beyond
-    150 ms and the usual distance it would count as a freeze itself."""
+    """Longest time in seconds that one picture is shown for while others are held and a repair is
+    awaited; beyond 150 ms and the usual distance it would count as a freeze itself."""
+
+    reserve: float = 0.25
+    """Share of the delay that is added to it while a repair is awaited, to have pictures left if
+    it is lost as well.  That is but possible, so it may cost little."""
 
     max_queue: int = 30
     """Pictures waiting: a second, some 10 MB at 640x360."""
@@ -95,7 +99,10 @@ class Renderer:
         self._queue: Final[deque[RenderedFrame]] = deque()
         self._delay: Final = RenderDelay(self._config.delay)
         self._extra_delay = 0.0
-        self._resumes_at: float | None = None
+        self._resumption: tuple[float, float] | None = None
+        self._last_media_time: int | None = None
+        self._shown_at: float | None = None
+        self._lag = 0.0  # of the picture shown last, behind the fastest
         self.dropped = 0
         self.restart()
 
@@ -110,14 +117,19 @@ class Renderer:
         """Show each picture this many seconds later (lip sync)."""
         self._extra_delay = delay
 
-    def set_resumption(self, when: float | None) -> None:
+    def handle_round_trip(self, round_trip: float) -> None:
+        """Take a new measurement, in seconds."""
+        self._delay.handle_round_trip(round_trip)
+
+    def set_resumption(self, when: tuple[float, float] | None) -> None:
         """Tell when the picture behind those that are here is expected.
 
         Args:
-            when: Seconds; :obj:`None` if nothing is known to be missing.
+            when: The moment, and the one in case that this repair is lost; :obj:`None` if nothing
+                is known to be missing.
 
         """
-        self._resumes_at = when
+        self._resumption = when
 
     @property
     def delay(self) -> float:
@@ -164,9 +176,11 @@ class Renderer:
         """Return the picture to show at ``now``, or :obj:`None`."""
         self._delay.advance(now)
         queue = self._queue
-        if not queue or self._due_at(0) > now:
+        if not queue or (due := self._due_at(0)) > now:
             return None
-        while len(queue) > 1 and self._due_at(1) <= now:
+        # Behind a stop all are overdue, and the first of them starts the catching up.
+        is_resumed = self._shown_at is not None and now - due > self._config.slack
+        while not is_resumed and len(queue) > 1 and self._due_at(1) <= now:
             queue.popleft()
             self.dropped += 1
         shown = queue.popleft()
@@ -180,9 +194,10 @@ class Renderer:
     def _clear(self) -> None:
         self.dropped += len(self._queue)
         self._queue.clear()
-        self._last_media_time: int | None = None
-        self._shown_at: float | None = None
-        self._lag = 0.0  # of the picture shown last, behind the fastest
+        self._last_media_time = None
+        self._shown_at = None
+        self._lag = 0.0
+        self._resumption = None
 
     def _due_at(self, index: int) -> float:
         """Return when the picture at this place of the queue is due, as things are now."""
@@ -195,13 +210,24 @@ class Renderer:
         excess = self._lag - self.delay - config.slack
         if excess > 0.0:
             due = max(due, self._caught_up_at(picture.fastest_at, excess))
-        resumes_at = self._resumes_at
-        if resumes_at is not None:
-            share = (resumes_at - shown_at) * (index + 1) / (len(self._queue) + 1)
-            due = max(due, shown_at + min(share, config.max_stretch))
+        if self._resumption is not None:
+            due = self._stretched_at(index, due, shown_at, self._resumption)
         elif index == len(self._queue) - 1 and self._delay.delay > 0.0:
             due += config.slack  # what keeps the one behind it will soon be known
         return max(due, shown_at + config.min_interval)
+
+    def _stretched_at(
+        self, index: int, due: float, shown_at: float, resumption: tuple[float, float]
+    ) -> float:
+        """Return when a picture is due while one behind it is missing."""
+        config = self._config
+        expected_at, retried_at = resumption
+        share = (index + 1) / (len(self._queue) + 1)
+        wait = min((expected_at - shown_at) * share, config.max_stretch * (index + 1))
+        reserve = shown_at + (retried_at - shown_at) * share
+        delay = self._delay.delay * (1.0 + config.reserve) + self._extra_delay
+        latest = self._queue[index].fastest_at + delay
+        return max(due, shown_at + wait, min(reserve, latest))
 
     def _caught_up_at(self, fastest_at: float, excess: float) -> float:
         """Return when a picture is due while lag is on its way down."""

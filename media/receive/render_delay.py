@@ -2,18 +2,17 @@
 
 A repaired picture comes a round trip late, and all behind it wait for it.  Held back by as much,
 no picture would ever be missed; but then each is as late as the latest, and latency counts for
-more than evenness.  So a delay is priced, by the pictures of the last seconds:
+more than evenness.  So each delay has a price, by the pictures of the last seconds::
 
-``mean lateness at which pictures would be shown + freeze_price * share of time frozen``
+    mean lateness at which they would have been shown + freeze_price * share of time frozen
 
-and the cheapest delay is taken.  Rare losses thereby cost a short stop each, frequent ones a
-delay, and where pictures are late anyway waiting for them costs little.
+and the cheapest is taken.  Rare losses thereby cost a short stop each, frequent ones a delay, and
+where pictures are late anyway to wait for them costs little.
 
-A stop is no freeze yet when a picture comes ``tolerance`` late: that is below what webrtc-stats
-counts as one (three times the usual distance, and the usual distance and 150 ms).  And where the
-renderer knows of the loss in time, it spreads what it still holds over the wait
-(:mod:`.render`), so that each picture held covers as much again.  A delay of two pictures thus
-hides a repair of 250 ms.
+A picture may come ``hidden`` late without a freeze as webrtc-stats counts it (a distance of three
+times the usual one, or of that and 150 ms).  And since the renderer spreads what it holds over
+the wait (:mod:`.render`), each picture held covers as much again: a delay of two pictures hides a
+repair of 300 ms.
 
 Invariants:
 
@@ -36,9 +35,13 @@ _BINS: Final = 160  # up to 1.6 s, longer than any repair is waited for
 class RenderDelayConfig:
     """How a :class:`RenderDelay` behaves."""
 
-    freeze_price: float = 1.0
+    freeze_price: float = 2.0
     """Seconds of latency that freezing all the time would be worth.  One percent of the time
-    frozen is then as bad as 40 ms more delay."""
+    frozen is then as bad as 20 ms more delay.  From 1 to 4 the choice hardly differs: a delay
+    that holds one picture more makes freezes rare at once, or not at all."""
+
+    forgiven: float = 1.0
+    """Stops that have no price: one tells nothing of the next."""
 
     dead_zone: float = 0.02
     """Seconds of lateness that are let go: pictures of different sizes take different times, and
@@ -47,7 +50,14 @@ class RenderDelayConfig:
     max_delay: float = 0.25
     """Bound in seconds.  With the path's own time, more is no conversation."""
 
-    memory: float = 10.0
+    max_round_trips: float = 1.5
+    """The same in round trips, where that is shorter: more would help only pictures whose repair
+    was lost as well, and make all others late for them."""
+
+    min_bound: float = 0.1
+    """Seconds to which that bound may fall: jitter does not go by round trips."""
+
+    memory: float = 15.0
     """Seconds after which an observation weighs a third: a few losses make a delay, and it goes
     some tens of seconds after the last of them."""
 
@@ -58,13 +68,17 @@ class RenderDelayConfig:
     """Seconds by which the delay changes in a second (libwebrtc's bound): at a tenth faster or
     slower nobody sees that time is stretched."""
 
-    hidden: float = 0.12
-    """Seconds by which a picture may come late before that is a freeze, with a margin of 40 ms;
-    at less than 20 pictures a second twice the usual distance less that margin."""
+    hidden: float = 0.14
+    """Seconds by which a picture may come late before that is a freeze, just short of the 150 ms
+    that make one; at less than 13 pictures a second twice the usual distance."""
+
+    spread: float = 0.12
+    """Seconds likewise for each picture that is held: :attr:`RenderConfig.max_stretch` less the
+    distance at 30 pictures a second."""
 
     notice: float = 0.01
-    """Seconds from a picture's usual time until its loss is noticed: half by its own packets, half
-    by the sound that passes it."""
+    """Seconds from a picture's usual time until its loss is noticed: at once by its own packets,
+    or within 20 ms by the sound that passes it."""
 
 
 class RenderDelay:
@@ -80,6 +94,7 @@ class RenderDelay:
 
     def __init__(self, config: RenderDelayConfig | None = None) -> None:
         self._config: Final = config or RenderDelayConfig()
+        self._bound = self._config.max_delay
         self.delay = 0.0
         self.restart()
 
@@ -87,10 +102,18 @@ class RenderDelay:
         """Forget what was observed; the delay stays, the path is the same."""
         self._wanted = self.delay
         self._pictures = [0.0] * _BINS  # by lateness at which they could be shown
-        self._stops = [0.0] * _BINS  # by lateness of the picture that was waited for
+        self._timely = [0.0] * _BINS  # of these, those that neither waited nor were waited for
+        self._stops = [0.0] * _BINS  # of these, those that were waited for
+        self._last_late = 0.0
         self._seconds = 0.0  # observed, as far as remembered
         self._decided_at: float | None = None
         self._moved_at: float | None = None
+
+    def handle_round_trip(self, round_trip: float) -> None:
+        """Take a new measurement, in seconds."""
+        config = self._config
+        bound = max(config.min_bound, config.max_round_trips * round_trip)
+        self._bound = min(bound, config.max_delay)
 
     def handle_picture(self, late: float, now: float, *, waited_for: bool) -> None:
         """Take a picture that could be shown at ``now``.
@@ -98,13 +121,17 @@ class RenderDelay:
         Args:
             late: Seconds after the fastest would have come.
             now: The present.
-            waited_for: It was itself late, not held up by one before it.
+            waited_for: It was not held up by one before it.
 
         """
         index = min(max(int(late / _BIN), 0), _BINS - 1)
         self._pictures[index] += 1.0
-        if waited_for:
+        # A queue that grows makes each picture a little later than the one before, and none stops.
+        if late - self._last_late > self._config.hidden / 2:
             self._stops[index] += 1.0
+        elif waited_for:
+            self._timely[index] += 1.0
+        self._last_late = late
         if self._decided_at is None:
             self._decided_at = now
         elapsed = now - self._decided_at
@@ -129,10 +156,10 @@ class RenderDelay:
         # Until more was seen, what came before is taken to have been fine.
         seconds = max(self._seconds, 0.7 * config.memory)
         # Sums from the top: so each candidate costs one step.
-        last = min(int(config.max_delay / _BIN), _BINS - 1)
+        last = min(int(self._bound / _BIN), _BINS - 1)
         stops, stop_seconds = self._tails(self._stops)
-        half = stops[0] / 2
-        usual = _BIN * next(index for index in range(_BINS) if stops[index + 1] <= half)
+        timely = self._tails(self._timely)[0]
+        usual = _BIN * next(index for index in range(_BINS) if timely[index + 1] <= timely[0] / 2)
         pictures, picture_seconds = self._tails(self._pictures)
         best, best_price = 0.0, float("inf")
         for index in range(last + 1):
@@ -140,6 +167,7 @@ class RenderDelay:
             shown_late = delay * (count - pictures[index]) + picture_seconds[index]
             uncovered = min(int(self._covered(delay, usual, period) / _BIN), _BINS)
             frozen = stop_seconds[uncovered] - stops[uncovered] * (delay - period)
+            frozen *= max(0.0, 1.0 - config.forgiven / max(stops[uncovered], 1e-9))
             price = shown_late / count + config.freeze_price * frozen / seconds
             if price < best_price - 1e-9:
                 best, best_price = delay, price
@@ -147,9 +175,10 @@ class RenderDelay:
 
     def _covered(self, delay: float, usual: float, period: float) -> float:
         """Return the longest lateness that makes no freeze at a delay."""
-        hidden = max(self._config.hidden, 2 * period - 0.04)
-        held = int(max(0.0, delay - usual - self._config.notice) / period)
-        return delay + hidden * (1 + held)
+        config = self._config
+        hidden = max(config.hidden, 2 * period - 0.01)
+        held = int(max(0.0, delay - usual - config.notice) / period)
+        return max(delay, usual) + hidden + config.spread * held
 
     def _tails(self, weights: list[float]) -> tuple[list[float], list[float]]:
         """Return for each bin how many, and how many seconds together, are in it or above."""
@@ -167,5 +196,6 @@ class RenderDelay:
     def _forget(self, elapsed: float) -> None:
         keep = max(0.0, 1.0 - elapsed / self._config.memory)
         self._pictures = [weight * keep for weight in self._pictures]
+        self._timely = [weight * keep for weight in self._timely]
         self._stops = [weight * keep for weight in self._stops]
         self._seconds *= keep

@@ -103,10 +103,11 @@ class VideoStream:
     def handle_round_trip(self, round_trip: float, deadline: float) -> None:
         """Take a new round trip, and how long a missing packet is waited for, in seconds."""
         self._decode.handle_round_trip(round_trip)
+        self._renderer.handle_round_trip(round_trip)
         self._assembler.set_deadline(deadline)
 
-    def expect_repair(self, when: float | None) -> None:
-        """Tell when the first missing packet should come; :obj:`None` if none is missing."""
+    def expect_repair(self, when: tuple[float, float] | None) -> None:
+        """Tell when the first missing packet should come: see :meth:`Renderer.set_resumption`."""
         self._renderer.set_resumption(when)
 
     def set_extra_delay(self, delay: float) -> None:

@@ -132,6 +132,54 @@ def test_a_restart_forgets() -> None:
 def test_the_deadline_is_some_round_trips_within_bounds() -> None:
     config = NackConfig()
     assert recovery_deadline(config, 0.02) == 0.3
-    assert recovery_deadline(config, 0.15) == pytest.approx(0.6)
+    assert recovery_deadline(config, 0.15) == pytest.approx(0.9)
     assert recovery_deadline(config, 5.0) == 1.0
-    assert recovery_deadline(config, None) == pytest.approx(0.4)
+    assert recovery_deadline(config, None) == pytest.approx(0.6)
+
+
+def test_it_tells_when_a_repair_should_come_and_when_if_that_is_lost_too() -> None:
+    nack = make(round_trip=0.1)
+    assert nack.expected_at(0.0) is None
+    nack.handle_packet(10, 0.0)
+    nack.handle_packet(12, 0.0)
+    assert nack.poll_request(0.0) == [11]
+    assert nack.expected_at(0.0) == pytest.approx((0.12, 0.23))
+    assert nack.expected_at(0.115) == pytest.approx((0.12, 0.23))
+    assert nack.poll_request(0.11) == [11]
+    assert nack.expected_at(0.2) == pytest.approx((0.23, 0.34))
+    nack.handle_packet(11, 0.22, retransmitted=True)
+    assert nack.expected_at(0.22) is None
+
+
+def test_how_long_a_repair_takes_is_learned_from_packets_asked_for_once() -> None:
+    nack = make(round_trip=0.1)
+    nack.handle_packet(0, 0.0)
+    nack.handle_packet(2, 0.0)
+    nack.poll_request(0.0)
+    nack.handle_packet(1, 0.08, retransmitted=True)
+    nack.handle_packet(4, 1.0)
+    assert nack.poll_request(1.0) == [3]
+    assert nack.expected_at(1.0) == pytest.approx((1.09, 1.2))
+    assert nack.poll_request(1.11) == [3]
+    nack.handle_packet(3, 1.12, retransmitted=True)  # the answer to which of the two?
+    nack.handle_packet(6, 2.0)
+    nack.poll_request(2.0)
+    assert nack.expected_at(2.0) == pytest.approx((2.09, 2.2))
+
+
+def test_a_request_without_an_answer_counts_as_lost() -> None:
+    nack = make(round_trip=0.1)
+    nack.handle_packet(10, 0.0)
+    nack.handle_packet(12, 0.0)
+    nack.poll_request(0.0)
+    assert nack.expected_at(0.125) == pytest.approx((0.245, 0.355))
+
+
+def test_what_the_stream_has_gone_on_without_is_not_asked_for() -> None:
+    nack = make()
+    nack.handle_packet(10, 0.0)
+    nack.handle_packet(14, 0.0)
+    nack.handle_passed(13)
+    assert nack.poll_request(0.0) == [13]
+    nack.handle_passed(14)
+    assert nack.expected_at(0.0) is None

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -33,24 +35,82 @@ def test_on_a_clean_link_a_picture_is_shown_the_moment_it_is_there() -> None:
     assert renderer.dropped == 0
 
 
-def test_where_most_are_late_all_are_held_to_be_even() -> None:
+def due_until(renderer: Renderer, end: float, start: float = 0.0) -> list[tuple[float, int]]:
+    """Show each picture when it is due, from ``start`` on; return when and which."""
+    result: list[tuple[float, int]] = []
+    while (due := renderer.poll_timeout()) is not None and due <= end:
+        number = shown(renderer, max(due, start))
+        if number is not None:
+            result.append((max(due, start), number))
+    return result
+
+
+def learn_delay(renderer: Renderer) -> int:
+    """Let each 30th of many pictures come 250 ms late, and show all; return the next's number."""
+    ready_at = 0.0
+    for number in range(615):
+        late = 0.25 if number % 30 == 29 else 0.0
+        ready_at = max(ready_at, number / 30 + late)
+        due_until(renderer, ready_at)
+        feed(renderer, number, late)
+    due_until(renderer, 614 / 30 + 0.2)
+    return 615
+
+
+def test_frequent_repairs_make_a_delay_and_pictures_are_held_evenly() -> None:
     renderer = Renderer()
-    for number in range(200):
-        renderer.poll_frame(feed(renderer, number, late=0.03 * (number % 2)) + 1.0)
-    assert renderer.delay == pytest.approx(0.02, abs=0.0051)
-    base = 200 / 30
-    feed(renderer, 200)
-    assert renderer.poll_timeout() == pytest.approx(base + renderer.delay)
-    assert shown(renderer, base) is None
-    assert shown(renderer, base + renderer.delay + 1e-9) == 200
+    first = learn_delay(renderer)
+    assert renderer.delay == pytest.approx(0.05)
+    times = []
+    for number in range(first, first + 10):
+        times += due_until(renderer, number / 30)
+        feed(renderer, number)
+    times += due_until(renderer, 1e9)
+    expected = [number / 30 + 0.05 for number in range(first, first + 9)]
+    assert [when for when, _ in times[:9]] == pytest.approx(expected)
+    assert [number for _, number in times] == [n & 0xFF for n in range(first, first + 10)]
 
 
-def test_no_jitter_holds_a_picture_for_long() -> None:
-    renderer = Renderer(RenderConfig(max_delay=0.06))
-    for number in range(300):
-        feed(renderer, number, late=0.3 * (number % 2))
-        renderer.poll_frame(1e9)
-    assert renderer.delay == pytest.approx(0.06)
+def test_while_a_repair_is_awaited_what_is_held_is_spread_over_the_wait() -> None:
+    renderer = Renderer()
+    first = learn_delay(renderer)
+    feed(renderer, first)
+    feed(renderer, first + 1)
+    (start, _), *_ = due_until(renderer, first / 30 + 0.05 + 1e-9)
+    renderer.set_resumption((start + 0.2, start + 0.5))
+    assert renderer.poll_timeout() == pytest.approx(start + 0.1)
+    renderer.set_resumption(None)
+    assert renderer.poll_timeout() == pytest.approx(start + 1 / 30, abs=0.0151)
+
+
+def test_no_picture_stands_so_long_that_it_freezes_while_another_is_held() -> None:
+    renderer = Renderer(RenderConfig(max_stretch=0.155))
+    first = learn_delay(renderer)
+    feed(renderer, first)
+    feed(renderer, first + 1)
+    (start, _), *_ = due_until(renderer, first / 30 + 0.05 + 1e-9)
+    renderer.set_resumption((start + 0.6, start + 0.9))
+    assert renderer.poll_timeout() == pytest.approx(start + 0.155)
+
+
+def test_after_a_stop_lag_is_caught_up_quickly_and_not_at_once() -> None:
+    renderer = Renderer()
+    for number in range(10):
+        feed(renderer, number)
+        shown(renderer, number / 30)
+    ready = 10 / 30 + 0.25  # when the 10th is repaired, seven behind it are here
+    feed(renderer, 10, late=0.25)
+    for number in range(11, 18):
+        feed(renderer, number)
+    times = due_until(renderer, 1e9, start=ready)
+    numbers = [number for _, number in times]
+    assert times[0][0] == ready
+    assert numbers == sorted(set(numbers))
+    assert 4 <= len(numbers) < 8
+    assert numbers[-1] == 17
+    assert times[-1][0] < ready + 0.1
+    assert min(b - a for (a, _), (b, _) in pairwise(times)) >= 0.014 - 1e-9
+    assert renderer.dropped == 8 - len(numbers)
 
 
 def test_a_repaired_picture_is_shown_at_once() -> None:
