@@ -51,6 +51,9 @@ class RenderConfig:
     """Time constant in seconds of getting rid of lag after a stop.  The eye takes it as one quick
     movement; more would make a second's pictures late for each loss."""
 
+    catch_up_share: float = 0.1
+    """Added to it for each second of lag: the longer the stop, the more there is to be seen."""
+
     min_interval: float = 0.014
     """Seconds between two pictures: a screen shows 60 a second."""
 
@@ -234,14 +237,15 @@ class Renderer:
         shown_at = self._shown_at
         if shown_at is None:
             return fastest_at
-        # Lag is allowed to be excess * exp(-(t - shown_at) / catch_up).  Newton's steps towards
+        # Lag is allowed to be excess * exp(-(t - shown_at) / fade).  Newton's steps towards
         # the moment when the picture's lag is that come from below, and stay there.
         lag = shown_at - fastest_at - self.delay
+        fade = self._config.catch_up + excess * self._config.catch_up_share
         waited = 0.0
         for _ in range(3):
-            allowed = excess * math.exp(-waited / self._config.catch_up)
+            allowed = excess * math.exp(-waited / fade)
             missing = allowed - lag - waited
             if missing <= 0.0:
                 break
-            waited += missing / (1.0 + allowed / self._config.catch_up)
+            waited += missing / (1.0 + allowed / fade)
         return shown_at + waited
