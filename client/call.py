@@ -13,7 +13,8 @@ restart by ``call.restart``.
 Invariants:
 
 1. The callee sends no media and no address before its user accepted.
-2. A muted kind sends no packet, whatever is negotiated; video, none before people agreed.
+2. A muted kind sends no new packet, whatever is negotiated (only repeats of what was sent before
+   may still leave); video, none before people agreed.
 3. The WebSocket may come and go: a call ends by its people, its server's word or its lost path.
 4. A call that rings ends by itself if the server that should say so has gone.
 """
