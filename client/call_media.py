@@ -138,6 +138,8 @@ class CallMedia:
             self._apply(kind)
         if self._connected:
             self.set_connected(connected=True)
+        elif self._newest_picture is not None:
+            self._driver.handle_video_frame(self._newest_picture)  # makes the encoder
 
     def set_connected(self, *, connected: bool) -> None:
         """Tell whether datagrams get through."""
@@ -226,10 +228,10 @@ class CallMedia:
     async def _pump_video(self, source: VideoSource) -> None:
         try:
             async for frame in source.frames():
-                if self._driver is not None and self._connected:
-                    self._driver.handle_video_frame(frame)
-                else:
+                if not self._connected:
                     self._newest_picture = frame
+                if self._driver is not None:
+                    self._driver.handle_video_frame(frame)  # unconnected, it makes the encoder
         except MediaError as error:
             logger.error("the picture is not sent any more: %s", error)  # noqa: TRY400 - one line
         except Exception:

@@ -5,7 +5,7 @@ or with copies of packets already sent.  What comes out at the other end, and ho
 measurement of the path that costs some milliseconds of queue; waiting for additive increase would
 cost many seconds.  libwebrtc probes at 3 and 6 times the start rate and then doubles while a
 result reaches 0.7 of what was tried; here one cluster is out at a time, so that a thin path gets
-one surplus, not two.
+one surplus, not two, and it is the second of them.
 
 ::
 
@@ -24,8 +24,9 @@ from ringline.media.congestion.feedback import ArrivedPacket, SentPacket
 
 __all__ = ["ProbeCluster", "ProbePlanner"]
 
-_START_FACTOR: Final = 3.0
-"""First cluster against the start rate, as libwebrtc."""
+_START_FACTOR: Final = 6.0
+"""First cluster against the start rate: libwebrtc's second.  The first picture leaves within this
+cluster, and at libwebrtc's first factor of 3 a person would wait for it 20 ms longer."""
 
 _FACTOR: Final = 2.0
 """Every later one against the target."""

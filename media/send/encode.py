@@ -20,17 +20,19 @@ from enum import Enum
 from typing import Final
 
 from ringline.media.codecs.registry import CodecRegistry
-from ringline.media.codecs.video_codec import VideoEncoder, Vp8Config
-from ringline.media.errors import CodecError
+from ringline.media.codecs.video_codec import Vp8Config
 from ringline.media.frames import EncodedPicture, VideoFrame
 from ringline.media.send.capture import VideoTiming
-from ringline.media.send.encode_job import VideoEncodeJob
+from ringline.media.send.encode_job import EncoderSlot, PrepareEncoderJob, VideoEncodeJob
 from ringline.media.send.scale import ScaleConfig, ScalePolicy
 from ringline.media.units import VIDEO_CLOCK_RATE
 
 __all__ = ["EncodeConfig", "PauseReason", "SkipReason", "VideoEncode"]
 
 logger = logging.getLogger(__name__)
+
+_LEAST_BITRATE: Final = 10_000
+"""Bits per second that an encoder is told at least."""
 
 _OVERSHOOT_SMOOTHING: Final = 0.15
 """Weight of a new frame in the encoder's overshoot: settles in a quarter of a second."""
@@ -93,7 +95,7 @@ class VideoEncode:
 
     Args:
         config: Tuning.
-        codecs: Makes the encoder, at the first picture.
+        codecs: Makes the encoder.
         mid: Names the stream.
         now: The present.
 
@@ -113,7 +115,7 @@ class VideoEncode:
         self._codecs: Final = codecs
         self._lane: Final = f"encode {mid}"
         self._scale: Final = ScalePolicy(config.scale, now=now)
-        self._encoder: VideoEncoder | None = None
+        self._slot: EncoderSlot | None = None
         self._bitrate = 0
         self._out: VideoEncodeJob | None = None
         self._key_wanted = True
@@ -177,6 +179,12 @@ class VideoEncode:
         self._key_wanted = True
         return True
 
+    def prepare(self, frame: VideoFrame) -> PrepareEncoderJob | None:
+        """Return the job that makes the encoder for pictures like this one, once."""
+        if self._slot is not None:
+            return None
+        return PrepareEncoderJob(lane=self._lane, slot=self._slot_for(frame))
+
     def handle_frame(
         self, frame: VideoFrame, now: float, *, queue_seconds: float
     ) -> VideoEncodeJob | None:
@@ -207,11 +215,7 @@ class VideoEncode:
         media_time = self.timing.stamp(captured_at, now, max_frame_rate=self.frame_rate)
         if media_time is None:
             return self._skipped(SkipReason.UNWANTED)
-        try:
-            return self._order(frame, media_time, now)
-        except CodecError as error:
-            logger.warning("no video encoder: %s", error)
-            return self._skipped(SkipReason.FAILED)
+        return self._order(frame, media_time, now)
 
     def handle_job(self, job: VideoEncodeJob, now: float) -> EncodedPicture | None:
         """Take back the job; return the frame to send, if there is one."""
@@ -219,7 +223,9 @@ class VideoEncode:
             return None
         self._out = None
         if job.error is not None:
-            logger.debug("encoding failed: %s", job.error)
+            # Once a call is enough of a warning; the count tells the rest.
+            level = logging.DEBUG if self.skipped[SkipReason.FAILED] else logging.WARNING
+            logger.log(level, "encoding failed: %s", job.error)
             self.skipped[SkipReason.FAILED] += 1
             self._key_wanted = True
         picture = job.picture
@@ -237,12 +243,16 @@ class VideoEncode:
             )
         return picture
 
+    def _slot_for(self, frame: VideoFrame) -> EncoderSlot:
+        if self._slot is None:
+            bitrate = max(self._bitrate, _LEAST_BITRATE)
+            config = Vp8Config(width=frame.width, height=frame.height, bitrate=bitrate)
+            self._slot = EncoderSlot(self._codecs, config)
+        return self._slot
+
     def _order(self, frame: VideoFrame, media_time: int, now: float) -> VideoEncodeJob:
         size = self._scale.scaling.size(frame.width, frame.height)
-        bitrate = max(self._bitrate, 10_000)
-        if self._encoder is None:
-            config = Vp8Config(width=frame.width, height=frame.height, bitrate=bitrate)
-            self._encoder = self._codecs.video_encoder("VP8", config)
+        bitrate = max(self._bitrate, _LEAST_BITRATE)
         # The encoder's own clock counts pictures, not time: after a gap it would take the pause
         # for a slower camera, splurge, fill the queue and so make the next gap.
         duration = int(max(VIDEO_CLOCK_RATE / self.frame_rate, self._interval))
@@ -253,7 +263,7 @@ class VideoEncode:
             self._key_at = now
         self._out = VideoEncodeJob(
             lane=self._lane,
-            encoder=self._encoder,
+            slot=self._slot_for(frame),
             frame=frame,
             size=size,
             media_time=media_time,

@@ -1,4 +1,9 @@
-"""Encode job: one picture on its way through scaler and encoder, on whichever thread runs it."""
+"""Encode job: one picture on its way through scaler and encoder, on whichever thread runs it.
+
+The encoder is made there too, by the first job of its lane: that takes milliseconds, tens of them
+on a busy machine, which the thread that keeps time does not have.  A :class:`PrepareEncoderJob`
+makes it before there is anything to encode.
+"""
 
 from __future__ import annotations
 
@@ -8,11 +13,64 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
-from ringline.media.codecs.video_codec import VideoEncoder
+from ringline.media.codecs.registry import CodecRegistry
+from ringline.media.codecs.video_codec import VideoEncoder, Vp8Config
 from ringline.media.errors import CodecError
 from ringline.media.frames import EncodedPicture, VideoFrame
 
-__all__ = ["VideoEncodeJob"]
+__all__ = ["EncoderSlot", "PrepareEncoderJob", "VideoEncodeJob"]
+
+
+class EncoderSlot:
+    """The place of one stream's encoder; only jobs of the stream's lane look into it.
+
+    Args:
+        codecs: Makes the encoder.
+        config: What it is made for.
+
+    """
+
+    def __init__(self, codecs: CodecRegistry, config: Vp8Config) -> None:
+        self._codecs: Final = codecs
+        self._config: Final = config
+        self._encoder: VideoEncoder | None = None
+
+    def get(self) -> VideoEncoder:
+        """Return the encoder, made now if it was not yet.
+
+        Raises:
+            CodecError: If it cannot be made; the next call tries again.
+
+        """
+        if self._encoder is None:
+            self._encoder = self._codecs.video_encoder("VP8", self._config)
+        return self._encoder
+
+
+class PrepareEncoderJob:
+    """Makes the encoder before the first picture needs it.
+
+    Attributes:
+        error: What that failed with; the first picture will try again.
+
+    """
+
+    def __init__(self, *, lane: str, slot: EncoderSlot) -> None:
+        self.error: CodecError | None = None
+        self._lane: Final = lane
+        self._slot: Final = slot
+
+    @property
+    def lane(self) -> str:
+        """The stream's."""
+        return self._lane
+
+    def run(self) -> None:
+        """Do the work."""
+        try:
+            self._slot.get()
+        except CodecError as error:
+            self.error = error
 
 
 class VideoEncodeJob:
@@ -32,7 +90,7 @@ class VideoEncodeJob:
         self,
         *,
         lane: str,
-        encoder: VideoEncoder,
+        slot: EncoderSlot,
         frame: VideoFrame,
         size: tuple[int, int],
         media_time: int,
@@ -49,7 +107,7 @@ class VideoEncodeJob:
         self.picture: EncodedPicture | None = None
         self.error: Exception | None = None
         self._lane: Final = lane
-        self._encoder: Final = encoder
+        self._slot: Final = slot
         self._frame: Final = frame
         self._size: Final = size
 
@@ -61,8 +119,9 @@ class VideoEncodeJob:
     def run(self) -> None:
         """Do the work."""
         try:
-            self._encoder.set_bitrate(self.bitrate)
-            self.picture = self._encoder.encode(
+            encoder = self._slot.get()
+            encoder.set_bitrate(self.bitrate)
+            self.picture = encoder.encode(
                 _scaled(self._frame, self._size),
                 media_time=self._encoder_time,
                 duration=self.duration,

@@ -203,12 +203,21 @@ class SendPipeline:
             self._queue(packet, Priority.AUDIO, stream.parameters.mid)
 
     def handle_video_frame(self, frame: VideoFrame, now: float) -> None:
-        """Send a picture, unless it is late, the encoder is busy or the path is full."""
+        """Send a picture, unless it is late, the encoder is busy or the path is full.
+
+        The first one makes the encoder, so give it before the path is there.
+        """
         stream = next(iter(self._video.values()), None)
         if stream is None:
             return
-        if stream.muted or not self._connected:
+        if stream.muted:
             stream.encode.skipped[SkipReason.PAUSED] += 1
+            return
+        if not self._connected:
+            stream.encode.skipped[SkipReason.PAUSED] += 1
+            preparation = stream.encode.prepare(frame)
+            if preparation is not None:
+                self._jobs.append(preparation)
             return
         self._allocate(now)
         queue = self._pacer.queued_bytes * 8 / self._controller.target_bitrate

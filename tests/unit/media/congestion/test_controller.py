@@ -138,4 +138,4 @@ def test_probing_waits_for_the_path_and_for_departures() -> None:
     controller.handle_sent(0, 1_000, 0.0)
     cluster = controller.poll_probe(0.0)
     assert cluster is not None
-    assert cluster.bitrate == 900_000
+    assert cluster.bitrate == 1_800_000

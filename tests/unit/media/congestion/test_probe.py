@@ -39,19 +39,19 @@ def test_nothing_is_probed_before_the_start() -> None:
     assert poll(ProbePlanner(), 1.0) is None
 
 
-def test_the_first_cluster_tries_three_times_the_start_rate_for_20_ms() -> None:
+def test_the_first_cluster_tries_six_times_the_start_rate_for_20_ms() -> None:
     planner, cluster = started()
-    assert cluster == ProbeCluster(number=0, bitrate=900_000, size=2_250, packets=6)
+    assert cluster == ProbeCluster(number=0, bitrate=1_800_000, size=4_500, packets=6)
     assert poll(planner, 0.01) is None  # one at a time
 
 
 def test_a_success_is_followed_at_once() -> None:
     planner, cluster = started()
     rate = planner.handle_results(packets(cluster, 10e6), [], 0.1)
-    assert rate == pytest.approx(900_000)
-    following = poll(planner, 0.1, target=828_000.0)
+    assert rate == pytest.approx(1_800_000)
+    following = poll(planner, 0.1, target=1_100_000.0)
     assert following is not None
-    assert following.bitrate == 1_656_000
+    assert following.bitrate == 2_200_000
 
 
 def test_a_failure_measures_the_path_and_waits_longer_each_time() -> None:
@@ -72,7 +72,7 @@ def test_lost_packets_complete_a_cluster() -> None:
     rate = planner.handle_results(arrived, [], 0.1)
     assert rate is None
     rate = planner.handle_results([], [SentPacket(2, lost.sent_at, lost.size, 0)], 0.2)
-    assert rate == pytest.approx(720_000)  # four spans of five packets
+    assert rate == pytest.approx(1_440_000)  # four spans of five packets
 
 
 def test_a_cluster_that_mostly_vanished_measures_nothing() -> None:
@@ -105,10 +105,10 @@ def test_jitter_makes_it_longer_and_the_result_smaller() -> None:
     planner.start(0.0)
     cluster = poll(planner, 0.0, jitter=0.005)
     assert cluster is not None
-    assert cluster.size == 4_500  # 40 ms
+    assert cluster.size == 9_000  # 40 ms
     rate = planner.handle_results(packets(cluster, 10e6), [], 0.1)
     assert rate is not None
-    assert 600_000 < rate < 800_000
+    assert 1_200_000 < rate < 1_600_000
 
 
 @pytest.mark.parametrize("reason", [{"calm": False}, {"target": 2_300_000.0}])
