@@ -25,6 +25,9 @@ class StreamParameters:
             it, and then the first packet with this mid or payload type tells.
         rtx_payload_type: Of retransmissions (RFC 4588), or :obj:`None` if not negotiated.
         rtx_ssrc: Their stream, by the same rule as ``ssrc``.
+        red_payload_type: Of packets with several blocks (RFC 2198): sound with copies of what
+            went before, pictures with forward error correction; :obj:`None` if not negotiated.
+        ulpfec_payload_type: Of forward error correction (RFC 5109), inside RED.
         nack: The receiver may ask for lost packets (RFC 4585).
         pli: The receiver may ask for a key frame.
         transport_cc: Packets carry transport-wide numbers and feedback is given on them.
@@ -39,6 +42,8 @@ class StreamParameters:
     ssrc: Ssrc | None = None
     rtx_payload_type: PayloadType | None = None
     rtx_ssrc: Ssrc | None = None
+    red_payload_type: PayloadType | None = None
+    ulpfec_payload_type: PayloadType | None = None
     nack: bool = False
     pli: bool = False
     transport_cc: bool = False

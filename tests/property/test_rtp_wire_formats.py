@@ -16,6 +16,7 @@ from ringline.media.rtp.header_extensions import (
     serialize_extensions,
 )
 from ringline.media.rtp.packet import RtpPacket
+from ringline.media.rtp.red import RedBlock, parse_red, serialize_red
 from ringline.media.rtp.rtcp import (
     Bye,
     FullIntraRequest,
@@ -210,3 +211,28 @@ def test_numbers_that_step_less_than_half_a_circle_are_unwrapped(
         true += step
         assert unwrapper.unwrap(true & 0xFFFF) == true + offset
         assert is_newer(true & 0xFFFF, (true - step) & 0xFFFF) == (step > 0)
+
+
+redundant_blocks = st.builds(
+    RedBlock,
+    payload_type=bits[7],
+    timestamp_offset=st.integers(0, 2**14 - 1),
+    payload=st.binary(max_size=32),
+)
+
+
+@given(
+    st.lists(redundant_blocks, max_size=15),
+    st.builds(
+        RedBlock, payload_type=bits[7], timestamp_offset=st.just(0), payload=st.binary(max_size=64)
+    ),
+)
+def test_red_is_read_back(redundant: list[RedBlock], primary: RedBlock) -> None:
+    blocks = [*redundant, primary]
+    assert parse_red(serialize_red(blocks)) == blocks
+
+
+@given(st.binary(max_size=96))
+def test_no_bytes_make_red_raise_another_error(data: bytes) -> None:
+    with contextlib.suppress(ParseError):
+        parse_red(data)
