@@ -5,14 +5,19 @@
     number, picture, sound ─> MediaSession a ─> up ──> MediaSession b ─> Observer of a to b
     Observer of b to a <──── MediaSession a <─ down <─ MediaSession b <─ number, picture, sound
 
-Everything is real but the codecs, the network and time.
+Everything is real but the codecs, the network and time; the codecs too can be real ones
+(:attr:`CallConfig.codecs`), with pictures and sounds worth coding.
 """
 
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, cast
+
+import numpy as np
+from numpy.typing import NDArray
 
 from ringline.media.codecs.registry import CodecRegistry
 from ringline.media.frames import AudioFrame, VideoFrame
@@ -51,6 +56,20 @@ class CallConfig:
 
     session: SessionConfig | None = None
     """Of both sessions; :obj:`None` for the defaults."""
+
+    codecs: Callable[[random.Random], CodecRegistry] | None = None
+    """Gives each session its codecs, as ``lambda rng: CodecRegistry()`` gives real ones;
+    :obj:`None` for simulated ones, which cost a hundredth.  Real ones take no virtual time either,
+    and need pictures and sounds of their own below: marked ones are not worth coding, nor do
+    marked sounds survive it, so what the observers say of sound is then void."""
+
+    pictures: Callable[[int], NDArray[np.uint8]] | None = None
+    """Draws picture ``number`` (``VideoFrame.planes``), its number in the strip on top where
+    observers look for it; :obj:`None` for marked ones of ``width`` and ``height``."""
+
+    sounds: Callable[[int], NDArray[np.int16]] | None = None
+    """Gives 20 ms ``number`` of sound, ``int16`` of shape ``(960,)``; :obj:`None` for marked
+    ones."""
 
 
 class SimulatedCall:
@@ -132,8 +151,7 @@ class SimulatedCall:
         return MediaSession(
             session_parameters(index),
             self._config.session,
-            # The registry's methods are all that a session uses of it.
-            codecs=cast("CodecRegistry", SimulatedCodecs(simulation.fork_rng())),
+            codecs=(self._config.codecs or _simulated_codecs)(simulation.fork_rng()),
             rng=simulation.fork_rng(),
             # The clocks of two machines agree on the rate, not on the time.
             wall_clock=lambda: 1_700_000_000.0 + 1000 * index + simulation.now,
@@ -148,14 +166,18 @@ class SimulatedCall:
             number = counts["sound"]
             counts["sound"] += 1
             seen.handle_sound_sent(number, now)
-            session.handle_audio_frame(AudioFrame(make_sound(number), captured_at=now), now)
+            samples = (config.sounds or make_sound)(number)
+            session.handle_audio_frame(AudioFrame(samples, captured_at=now), now)
             sender.drain()
 
         def send_picture(now: float) -> None:
             number = counts["picture"]
             counts["picture"] += 1
             seen.handle_picture_sent(number, now)
-            planes = make_picture(number, config.width, config.height)
+            if config.pictures is not None:
+                planes = config.pictures(number)
+            else:
+                planes = make_picture(number, config.width, config.height)
             session.handle_video_frame(VideoFrame(planes, captured_at=now), now)
             sender.drain()
 
@@ -170,6 +192,11 @@ class SimulatedCall:
         if config.video if sender is self.a else config.answering_video:
             period = 1 / config.frame_rate
             simulation.every(period, send_picture, start=simulation.now + phase.uniform(0, period))
+
+
+def _simulated_codecs(rng: random.Random) -> CodecRegistry:
+    # The registry's methods are all that a session uses of it.
+    return cast("CodecRegistry", SimulatedCodecs(rng))
 
 
 def session_parameters(index: int) -> SessionParameters:

@@ -138,6 +138,10 @@ class Observer:
 
     # What is asked
 
+    def sent_at(self, number: int) -> float | None:
+        """Return when the camera gave the last picture of this number, if it did."""
+        return self._pictures_sent.get(number % PICTURE_NUMBERS)
+
     def observe(self, start: float, end: float) -> Observation:
         """Return what was noticed from ``start`` to ``end``.
 

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
-from ringline.media.frames import Kind
+import numpy as np
+import pytest
+
+from ringline.media.codecs import CodecRegistry
+from ringline.media.frames import AudioFrame, Kind
 from ringline.media.simulate import CallConfig, SimulatedCall, find_network
+from ringline.media.synthetic import MovingPicture
 
 
 def simulate(network: str, *, seed: int = 1, until: float = 0.0) -> SimulatedCall:
@@ -86,3 +91,35 @@ def test_small_pictures_at_a_low_rate_are_fine_too() -> None:
     for seen in call.observe(2.0):
         assert 14.5 < seen.frames_per_second < 15.5
         assert seen.freezes == 0
+
+
+def test_real_codecs_carry_pictures_and_sounds_of_ones_own() -> None:
+    codecs = CodecRegistry()
+    tone = (np.sin(np.arange(960) * (2 * np.pi * 400 / 48_000)) * 9_000).astype(np.int16)
+    config = CallConfig(
+        width=320,
+        height=180,
+        answering_video=False,
+        codecs=lambda _: codecs,
+        pictures=MovingPicture(320, 180).draw,
+        sounds=lambda _: tone,
+    )
+    call = SimulatedCall(find_network("clean"), seed=1, config=config)
+    heard: list[AudioFrame] = []
+    call.b.on_audio = lambda frame, _: heard.append(frame)
+    call.run(until=3.0)
+    seen, _ = call.observe(1.0)
+    assert seen.frames_per_second == pytest.approx(30, abs=0.5)
+    assert seen.picture_delay_p95 is not None
+    assert seen.picture_delay_p95 < 0.06
+    loudness = float(np.sqrt(np.mean(np.square(heard[-1].samples, dtype=np.float64))))
+    assert loudness == pytest.approx(9_000 / np.sqrt(2), rel=0.1)
+
+
+def test_the_observer_knows_when_a_picture_was_sent() -> None:
+    call = simulate("clean", until=1.0)
+    sent = [call.a_to_b.sent_at(number) for number in (3, 4)]
+    assert sent[0] is not None
+    assert sent[1] is not None
+    assert sent[1] - sent[0] == pytest.approx(1 / 30)
+    assert call.a_to_b.sent_at(40) is None
