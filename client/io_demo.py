@@ -269,7 +269,7 @@ class _Demo:
             self._impressions, recording, recorder=_CALLEE, seconds=options.seconds
         )
         rows = {name: direction.rows for name, direction in self._directions.items()}
-        name, summary = "nothing", "nothing between the two"
+        name, summary = "none", "nothing between the two"
         if options.network is not None:
             name, summary = options.network.name, options.network.summary
         report = make_report(rows, network=name, recording=recording, problems=problems)
@@ -279,7 +279,7 @@ class _Demo:
             for side, impression in self._impressions.items()
         }
         (options.out / "report.json").write_text(json.dumps(report, indent=2) + "\n")
-        network = f"{name}: {summary}" if options.network is not None else name
+        network = f"{name}: {summary}"
         plots = draw_plots(rows, title=f"{_CALLER} calls {_CALLEE}", network=network)
         plots.save(options.out / "plots.png")
         sentences = [

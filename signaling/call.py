@@ -340,8 +340,8 @@ class Call:
             case CallDecline():
                 reason = EndReason.BUSY if message.reason == "busy" else EndReason.DECLINED
                 self._decline(member, device, reason, now)
-            case CallEnd(reason=EndReason.UNSUPPORTED):  # no person said no: it cannot be answered
-                self._decline(member, device, EndReason.UNSUPPORTED, now, detail=message.detail)
+            case CallEnd(reason=EndReason.UNSUPPORTED):
+                self._withdraw(member, device, message, now)
             case CallEnd():
                 self._decline(member, device, EndReason.DECLINED, now)
             case IceCandidates():
@@ -397,6 +397,18 @@ class Call:
                 CallEnd(call=self.id, reason=EndReason.DECLINED_ELSEWHERE, sender=member.name),
             )
         self.handle_end(reason, now, by=member.name, detail=detail)
+
+    def _withdraw(self, member: _Member, device: DeviceKey, message: CallEnd, now: float) -> None:
+        """A device cannot answer the offer.  No person said no: the others go on ringing."""
+        assert message.reason is not None  # noqa: S101 - that is how it came here
+        if len(member.ringing) == 1:
+            self._decline(member, device, message.reason, now, detail=message.detail)
+            return
+        del member.ringing[device]
+        self._tell_end(
+            device,
+            CallEnd(call=self.id, reason=message.reason, sender=member.name, detail=message.detail),
+        )
 
     # ---------------------------------------------------------------- a device that joined
 

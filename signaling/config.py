@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from ringline.signaling.origin import check_origin
 from ringline.signaling.tokens import TokenKeys
 from ringline.signaling.wire import MAX_MESSAGE_BYTES
 
@@ -166,6 +167,11 @@ class ServerConfig:
         for name in ("port", "turn_port"):
             if not 0 <= getattr(self, name) <= 65_535:
                 raise ValueError(f"{name}: expected 0 to 65535, got {getattr(self, name)}")
+        for origin in self.allowed_origins:
+            try:
+                check_origin(origin)
+            except ValueError as error:
+                raise ValueError(f"allowed_origins: {error}") from None
         for name in _POSITIVE:
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name}: expected more than 0, got {getattr(self, name)}")

@@ -120,11 +120,12 @@ __all__ = [
 
 SUBPROTOCOL: Final = "ringline.v1"
 
-Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._@+-]{0,63}$")]
+# "$" alone would let a line feed pass behind it, in Python though not in JSON Schema's dialect.
+Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._@+-]{0,63}$(?!\n)")]
 """Who a person is on one server.  No colon: names stand in TURN user names between colons."""
-DeviceId = Annotated[str, Meta(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
+DeviceId = Annotated[str, Meta(pattern=r"^[A-Za-z0-9._-]{1,64}$(?!\n)")]
 """Made by the client, kept as long as it likes; random for a client that keeps nothing."""
-CallId = Annotated[str, Meta(pattern=r"^[0-7][0-9A-HJKMNP-TV-Z]{25}$")]
+CallId = Annotated[str, Meta(pattern=r"^[0-7][0-9A-HJKMNP-TV-Z]{25}$(?!\n)")]
 """A ULID: 48 bits of Unix milliseconds, 80 random bits; compares in order of time as text."""
 Key = Annotated[str, Meta(min_length=1, max_length=64)]
 Sdp = Annotated[str, Meta(min_length=1, max_length=32_768)]

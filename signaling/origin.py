@@ -12,7 +12,7 @@ from collections.abc import Collection
 from typing import Final
 from urllib.parse import urlsplit
 
-__all__ = ["host_without_port", "origin_allowed"]
+__all__ = ["check_origin", "host_without_port", "origin_allowed"]
 
 _HOST: Final = re.compile(r"(\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9_.-]{1,253})(:[0-9]{1,5})?")
 
@@ -39,6 +39,31 @@ def origin_allowed(origin: str | None, host: str | None, allowed: Collection[str
         and parts.scheme in ("http", "https")
         and parts.netloc.lower() == host.lower()
     )
+
+
+def check_origin(origin: str) -> None:
+    """Refuse what no browser would ever send as an origin (RFC 6454 §6.2).
+
+    Args:
+        origin: That somebody wants to allow.
+
+    Raises:
+        ValueError: If it is not ``scheme://host`` with perhaps a port, in lower case and without
+            a path: it would match nothing, silently.
+
+    """
+    try:
+        parts = urlsplit(origin)
+        is_origin = (
+            parts.hostname is not None
+            and parts.port != 0
+            and not parts.username
+            and origin == f"{parts.scheme}://{parts.netloc}".lower()
+        )
+    except ValueError:
+        is_origin = False
+    if not is_origin:
+        raise ValueError(f"expected an origin such as https://app.example, got {origin!r}")
 
 
 def host_without_port(host: str | None) -> str | None:

@@ -74,7 +74,7 @@ def test_the_result_names_what_is_left_and_what_failed(tmp_path: Path) -> None:
     (tmp_path / "lab.log").touch()
     stream = io.StringIO()
     screen = DemoScreen(stream, json_lines=False)
-    report = make_report({}, network="nothing", problems=["lab heard 0.0 s of 15 s"])
+    report = make_report({}, network="none", problems=["lab heard 0.0 s of 15 s"])
     screen.show_log("lab", ["it broke"])
     screen.show_result(["desk saw lab."], ["lab heard 0.0 s of 15 s"], tmp_path, report)
     text = stream.getvalue()
@@ -88,6 +88,6 @@ def test_the_result_names_what_is_left_and_what_failed(tmp_path: Path) -> None:
 def test_success_is_said_in_plain_words(tmp_path: Path) -> None:
     stream = io.StringIO()
     DemoScreen(stream, json_lines=False).show_result(
-        [], [], tmp_path, make_report({}, network="nothing")
+        [], [], tmp_path, make_report({}, network="none")
     )
     assert "Both sides saw and heard each other." in stream.getvalue()

@@ -267,6 +267,27 @@ def test_a_callee_that_cannot_answer_the_offer_says_so_and_why() -> None:
     }
 
 
+def test_a_device_that_cannot_answer_leaves_the_others_ringing() -> None:
+    call = ringing(BOB, BOB2)
+    refusal = CallEnd(call=ID, reason=EndReason.UNSUPPORTED, detail="no codec in common")
+    call.handle_message(BOB, refusal, 1.0)
+    assert call.reason is None
+    assert out(call) == [
+        (
+            BOB,
+            CallEnd(
+                call=ID, reason=EndReason.UNSUPPORTED, sender="bob", detail="no codec in common"
+            ),
+        )
+    ]
+    call.handle_message(BOB, CallAccept(call=ID, answer=Description(sdp="late")), 1.1)
+    assert call.state is CallState.RINGING
+    out(call)
+    call.handle_message(BOB2, CallAccept(call=ID, answer=Description(sdp="x")), 1.2)
+    assert call.state is not CallState.RINGING
+    assert BOB not in {device for device, _ in out(call)}
+
+
 @pytest.mark.parametrize("message", [CallCancel(call=ID), CallEnd(call=ID)])
 def test_6_a_cancel_is_told_to_every_device_once(message: ClientMessage) -> None:
     call = ringing(BOB, BOB2)

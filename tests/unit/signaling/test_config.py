@@ -22,6 +22,7 @@ def test_a_server_has_keys_or_is_for_trying_out() -> None:
         {"turn_port": -1},
         {"session_ttl": 0.0},
         {"message_burst": 0},
+        {"allowed_origins": ("banana",)},
         {"min_ring_time": 10.0, "max_ring_time": 9.0},
     ],
 )

@@ -2,6 +2,9 @@ from __future__ import annotations
 
 import re
 
+import msgspec
+import pytest
+
 from ringline.signaling import messages
 from ringline.signaling.messages import (
     UNRELIABLE,
@@ -10,6 +13,7 @@ from ringline.signaling.messages import (
     ClientMessage,
     MediaKinds,
     Message,
+    Name,
     ServerMessage,
 )
 from ringline.signaling.wire import WireFormat
@@ -41,3 +45,9 @@ def test_what_a_page_reads_first_is_never_left_out() -> None:
         call="01ARZ3NDEKTSV4RRFFQ69G5FAV", to="bob", media=MediaKinds(video=True)
     )
     assert b'"media":{"audio":true,"video":true}' in encode(invite)
+
+
+@pytest.mark.parametrize("name", ["ann\n", "", "-ann", "a:b", "x" * 65])
+def test_what_is_no_name_is_refused(name: str) -> None:
+    with pytest.raises(msgspec.ValidationError):
+        msgspec.convert(name, Name)

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from ringline.signaling.origin import host_without_port, origin_allowed
+from ringline.signaling.origin import check_origin, host_without_port, origin_allowed
 
 
 def test_programs_send_no_origin_and_are_let_in() -> None:
@@ -52,3 +52,30 @@ def test_without_host_only_named_pages_are_let_in() -> None:
 )
 def test_the_host_that_a_client_reached(header: str | None, host: str | None) -> None:
     assert host_without_port(header) == host
+
+
+@pytest.mark.parametrize(
+    "origin", ["https://app.example", "http://localhost:8080", "http://[2001:db8::1]:1", "app://x"]
+)
+def test_an_origin_as_browsers_send_it_may_be_allowed(origin: str) -> None:
+    check_origin(origin)
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [
+        "",
+        "banana",
+        "null",
+        "app.example",
+        "https://app.example/",
+        "https://App.example",
+        "https://you@app.example",
+        "https://app.example:no",
+        "https://[",
+        "//app.example",
+    ],
+)
+def test_what_would_match_nothing_is_refused(origin: str) -> None:
+    with pytest.raises(ValueError, match="origin"):
+        check_origin(origin)
