@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Executor
@@ -153,7 +154,7 @@ class MediaDriver:
             waiting.append(job)
 
     def _run(self, job: Job) -> None:
-        future = self._loop.run_in_executor(self._executor, job.run)
+        future = self._loop.run_in_executor(self._executor, _run_timed, job)
         future.add_done_callback(lambda done: self._finish(job, done))
 
     def _finish(self, job: Job, done: asyncio.Future[None]) -> None:
@@ -171,3 +172,9 @@ class MediaDriver:
             logger.error("codec job on lane %s failed", job.lane, exc_info=error)
         self._session.handle_job(job, self._loop.time())
         self._drain()
+
+
+def _run_timed(job: Job) -> None:
+    started_at = time.perf_counter()
+    job.run()
+    job.seconds = time.perf_counter() - started_at

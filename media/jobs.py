@@ -14,7 +14,14 @@ __all__ = ["Job"]
 
 
 class Job(Protocol):
-    """A piece of codec work."""
+    """A piece of codec work.
+
+    Attributes:
+        seconds: How long :meth:`run` took; whoever calls it says so.  In virtual time, none.
+
+    """
+
+    seconds: float
 
     @property
     def lane(self) -> str:

@@ -14,7 +14,7 @@ One file a stage, each sans-I/O:
 * Picture: :mod:`.assemble` makes frames of packets, :mod:`.decode` decodes and asks for key
   frames, :mod:`.render` shows them in time; :mod:`.video_stream` joins them.
 * :mod:`.synchronize` keeps lips and voice together.
-* :mod:`.pipeline` wires them; :mod:`.stats` is what it tells.
+* :mod:`.pipeline` wires them; :mod:`.stats` is what it tells, :mod:`.freeze` what a freeze is.
 """
 
 from __future__ import annotations

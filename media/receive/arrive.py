@@ -205,6 +205,7 @@ class Demultiplexer:
             self.counters.out_of_range += 1
             return None
         media.statistics.retransmitted += 1
+        media.statistics.retransmitted_bytes += len(original.payload)
         return Arrival(stream=source.stream, packet=original, sequence=sequence, retransmitted=True)
 
     # Sources

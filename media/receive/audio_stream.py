@@ -96,6 +96,9 @@ class AudioStream:
         self._lip_sync_delay = 0.0
         self._redundant_until = 0.0
         self._concealed = 0  # samples made up for packets known to be lost
+        self._silent = 0  # of all that are made up, ones that are silence
+        self._late_silent = 0  # likewise, while it is not known whether the sender paused
+        self._late_frames = 0  # of the buffer's, those that were looked at
         self._is_concealing = False
         self._stats: Final = AudioReceiveStats()
 
@@ -152,10 +155,11 @@ class AudioStream:
         """Return the counters that are this stage's to count; the caller adds the others."""
         stats, buffer = self._stats, self.buffer
         stats.concealed_samples = self._concealed + buffer.late_frames * _FRAME
+        stats.silent_concealed_samples = min(self._silent, stats.concealed_samples)
         stats.packets_discarded = buffer.late_packets + buffer.discarded_packets
-        stats.fec_packets_recovered = self._concealer.recovered_frames
+        stats.repairs.in_band_fec = self._concealer.recovered_frames
         stats.packets_failed = self._concealer.failed_packets
-        stats.jitter_buffer_target_delay = buffer.target
+        stats.target_delay = buffer.target
         return stats
 
     # One tick
@@ -182,6 +186,7 @@ class AudioStream:
         """Add what the buffer answers to the queue; return it if it was a packet."""
         match self.buffer.poll(at):
             case Play() as play:
+                self._judge_late()
                 samples = self._decode(play)
                 if samples is None:
                     self._conceal()
@@ -196,6 +201,7 @@ class AudioStream:
                     self._push(copy, 0)
             case Late():
                 self._make_up()  # the buffer counts it once it knows that it was no pause
+                self._late_silent += _FRAME if self._concealer.is_silent else 0
             case Pause():
                 self._push(self._concealer.conceal(), _FRAME)
         return None
@@ -204,8 +210,12 @@ class AudioStream:
         samples = self._concealer.decode(play.payload)
         self.buffer.handle_played(play, _FRAME if samples is None else len(samples))
         if samples is not None:
-            self._stats.jitter_buffer_delay += play.waited * len(samples)
-            self._stats.jitter_buffer_emitted_count += len(samples)
+            stats, count, target = self._stats, len(samples), self.buffer.target
+            stats.jitter_buffer_delay += play.waited * count
+            stats.jitter_buffer_target_delay += target * count
+            stats.jitter_buffer_minimum_delay += self.buffer.path_target * count
+            stats.jitter_buffer_emitted_count += count
+            stats.total_processing_delay += play.waited * count  # decoded when it is played
         return samples
 
     def _adjust(self, samples: Samples, at: float) -> None:
@@ -242,12 +252,19 @@ class AudioStream:
     def _conceal(self) -> None:
         self._concealed += _FRAME
         self._make_up()
+        self._silent += _FRAME if self._concealer.is_silent else 0
 
     def _make_up(self) -> None:
         if not self._is_concealing:
             self._is_concealing = True
             self._stats.concealment_events += 1
         self._push(self._concealer.conceal(), _FRAME)
+
+    def _judge_late(self) -> None:
+        """Count the silence of a gap that has just ended, unless it was the sender's own."""
+        if self.buffer.late_frames > self._late_frames:
+            self._silent += self._late_silent
+        self._late_frames, self._late_silent = self.buffer.late_frames, 0
 
     # The queue
 

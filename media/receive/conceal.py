@@ -84,6 +84,7 @@ class Concealer:
     Attributes:
         recovered_frames: Lost frames that in-band FEC gave back.
         failed_packets: Packets that the decoder refused.
+        is_silent: What :meth:`conceal` gave last was silence.
 
     """
 
@@ -94,6 +95,7 @@ class Concealer:
         self._level = 0.0  # the usual level of sound that is not quiet
         self.recovered_frames = 0
         self.failed_packets = 0
+        self.is_silent = False
 
     @property
     def ramp(self) -> int:
@@ -129,7 +131,8 @@ class Concealer:
         begun = self._made_up
         self._made_up += _FRAME
         silent_after = self._config.fade_after + self._config.fade_over
-        if begun >= silent_after:
+        self.is_silent = begun >= silent_after
+        if self.is_silent:
             return np.zeros(_FRAME, np.int16)
         try:
             samples = self._decoder.conceal(_FRAME)

@@ -80,6 +80,7 @@ class DecodeJob:
     Attributes:
         pictures: What came out, after :meth:`run`.
         failed: Whether the decoder refused it.
+        seconds: See :class:`~ringline.media.jobs.Job`.
 
     """
 
@@ -88,6 +89,7 @@ class DecodeJob:
         self._decoder: Final = decoder
         self.frame: Final = frame
         self.pictures: list[Planes] = []
+        self.seconds = 0.0
         self.failed = False
 
     @property
@@ -121,6 +123,7 @@ class VideoDecodeStage:
         key_frames_decoded: Of these, key frames.
         damaged: Of these, ones after a loss.
         dropped: Frames that were complete and did not go to the decoder, or failed in it.
+        key_recoveries: Losses that a key frame ended.
 
     """
 
@@ -149,6 +152,7 @@ class VideoDecodeStage:
         self.key_frames_decoded = 0
         self.damaged = 0
         self.dropped = 0
+        self.key_recoveries = 0
 
     def handle_round_trip(self, round_trip: float) -> None:
         """Take a new measurement, in seconds."""
@@ -183,6 +187,7 @@ class VideoDecodeStage:
     def handle_frame(self, frame: AssembledFrame, now: float) -> None:
         """Take the next frame in order."""
         if frame.picture.key:
+            self.key_recoveries += self.decoded > 0 and self.state is not DecodeState.WHOLE
             self._be_whole()
         elif self.state is DecodeState.WAITING:
             self.dropped += 1

@@ -196,11 +196,16 @@ class JitterBuffer:
     @property
     def target(self) -> float:
         """Seconds that the fastest packets should wait."""
+        return min(self.path_target + self._extra_delay, self._config.max_target)
+
+    @property
+    def path_target(self) -> float:
+        """Seconds of it that the path asks for, without lip sync and redundancy."""
         config = self._config
         target = config.start_target
         if self._histogram.observations >= config.min_observations:
             target = self._histogram.quantile(config.quantile)
-        return min(max(target, config.min_target) + self._extra_delay, config.max_target)
+        return min(max(target, config.min_target), config.max_target)
 
     @property
     def next_timestamp(self) -> int | None:

@@ -117,6 +117,8 @@ class _Stream:
     video: VideoStream | None = None
     packets: int = 0
     bytes: int = 0
+    header_bytes: int = 0
+    nacks: int = 0
     ssrc: int | None = None
 
 
@@ -213,7 +215,9 @@ class ReceivePipeline:
         if arrival.restarted:
             self._restart(stream, arrival, now)
         stream.packets += 1
-        stream.bytes += len(arrival.packet.payload)
+        payload_size = len(arrival.packet.payload)
+        stream.bytes += payload_size
+        stream.header_bytes += len(data) - payload_size
         self._deliver(stream, arrival, now)
 
     def handle_sender_report(self, report: SenderReport, now: float) -> None:
@@ -346,7 +350,10 @@ class ReceivePipeline:
             entry.mid = mid
             entry.packets_received = stream.packets
             entry.bytes_received = stream.bytes
-            entry.nack_count = stream.nack.requests if stream.nack is not None else 0
+            entry.header_bytes_received = stream.header_bytes
+            entry.nack_count = stream.nacks
+            if stream.nack is not None:
+                entry.repairs.retransmission = stream.nack.recovered
             ssrc = self._demultiplexer.media_ssrc(mid)
             reception = receptions.get(ssrc) if ssrc is not None else None
             if reception is not None:
@@ -354,6 +361,7 @@ class ReceivePipeline:
                 entry.jitter = reception.jitter
                 entry.packets_lost = reception.lost
                 entry.retransmitted_packets_received = reception.retransmitted
+                entry.retransmitted_bytes_received = reception.retransmitted_bytes
             stats.streams.append(entry)
         return stats
 
@@ -437,6 +445,7 @@ class ReceivePipeline:
         if stream.nack is not None:
             wanted = stream.nack.poll_request(now)
             if wanted:
+                stream.nacks += 1
                 numbers = [number & 0xFFFF for number in wanted]
                 return Nack(self._parameters.local_ssrc, ssrc, numbers)
         if stream.video is not None and stream.video.poll_key_frame_request(now):

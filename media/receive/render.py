@@ -135,6 +135,11 @@ class Renderer:
         self._resumption = when
 
     @property
+    def path_delay(self) -> float:
+        """Seconds of :attr:`delay` that the path alone asks for."""
+        return self._delay.delay
+
+    @property
     def delay(self) -> float:
         """Seconds that the fastest pictures are held back, lip sync included."""
         return self._delay.delay + self._extra_delay

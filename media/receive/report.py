@@ -34,6 +34,7 @@ class ReceptionStatistics:
     Attributes:
         received: Packets on their first way; duplicates count (RFC 3550 §6.4.1).
         retransmitted: Packets that came by retransmission.
+        retransmitted_bytes: Their payload.
         jitter: Interarrival jitter in seconds (RFC 3550 §6.4.1).
 
     """
@@ -43,6 +44,7 @@ class ReceptionStatistics:
         self._clock_rate: Final = clock_rate
         self.received = 0
         self.retransmitted = 0
+        self.retransmitted_bytes = 0
         self.jitter = 0.0
         self._lost_before_restart = 0
         self._last_report: tuple[int, float] | None = None  # its middle 32 bits; when it came

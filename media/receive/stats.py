@@ -1,47 +1,75 @@
 """Stats: what the receiving side counts, under the names of W3C webrtc-stats.
 
-Each field names the member of ``RTCInboundRtpStreamStats`` that it is, in its snake-case form;
-fields without one say so.
+A field is the snake-case form of the member of ``RTCInboundRtpStreamStats`` that it is, and means
+what that means; those that the W3C does not have say so.  :mod:`ringline.media.get_stats` gives
+them the W3C's own names.  All counters go on over a change of source.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Final
 
 from ringline.media.frames import Kind
 
-__all__ = ["AudioReceiveStats", "FreezeDetector", "ReceiveStats", "VideoReceiveStats"]
-
-_FREEZE_FRAMES: Final = 30
-_FREEZE_MIN_FRAMES: Final = 5
-_FREEZE_FACTOR: Final = 3.0
-_FREEZE_MARGIN: Final = 0.15
+__all__ = [
+    "AudioReceiveStats",
+    "ReceiveStats",
+    "ReceiveStreamStats",
+    "RepairStats",
+    "VideoReceiveStats",
+]
 
 
 @dataclass(slots=True)
-class AudioReceiveStats:
-    """One audio stream.
+class RepairStats:
+    """What each mechanism of repair gave back on one stream; not the W3C's.
+
+    Attributes:
+        retransmission: Packets that came after they were asked for (NACK; by RTX or again).
+        fec: Packets of media recovered from forward error correction.
+        red: Frames of sound taken from a later packet's RED blocks (RFC 2198).
+        in_band_fec: Frames of sound taken from the coarse copy in a later Opus packet.
+        reference_frame: Losses ended by a picture that refers to an older one both sides have.
+        key_frame: Losses ended by a key frame.
+
+    """
+
+    retransmission: int = 0
+    fec: int = 0
+    red: int = 0
+    in_band_fec: int = 0
+    reference_frame: int = 0
+    key_frame: int = 0
+
+
+@dataclass(slots=True)
+class ReceiveStreamStats:
+    """What both kinds of streams have in common.
 
     Attributes:
         mid: ``mid``.
         ssrc: ``ssrc``; 0 before the first packet.
-        bytes_received: ``bytesReceived``: payload only.
-        jitter: ``jitter``, seconds.
-        retransmitted_packets_received: ``retransmittedPacketsReceived``.
-        nack_count: ``nackCount``, here the numbers asked for.
-        packets_discarded: ``packetsDiscarded``: too late, or dropped to get rid of delay.
-        packets_failed: Refused by the decoder; no W3C name.
-        fec_packets_recovered: Frames that in-band FEC gave back; no W3C name.
-        total_samples_received: ``totalSamplesReceived``: all that was played.
-        concealed_samples: ``concealedSamples``; the sender's own silence does not count.
-        concealment_events: ``concealmentEvents``.
-        inserted_samples_for_deceleration: ``insertedSamplesForDeceleration``.
-        removed_samples_for_acceleration: ``removedSamplesForAcceleration``.
-        jitter_buffer_delay: ``jitterBufferDelay``: seconds, summed over samples.
-        jitter_buffer_emitted_count: ``jitterBufferEmittedCount``: those samples.
-        jitter_buffer_target_delay: Seconds wanted now; no W3C name (theirs is a sum).
-        total_audio_energy: ``totalAudioEnergy``: squared level of full scale, times seconds.
+        packets_received: Retransmissions included.
+        packets_lost: On their first way; duplicates can make it negative.
+        packets_discarded: Came, and too late or too early to be of use.
+        bytes_received: Payload only.
+        header_bytes_received: Headers and padding.
+        jitter: Interarrival jitter, seconds.
+        retransmitted_packets_received: By RTX.
+        retransmitted_bytes_received: Their payload.
+        fec_packets_received: Packets of forward error correction, useful or not.
+        fec_bytes_received: Their payload.
+        fec_packets_discarded: Of those, ones that were of no use: all that they protect was here.
+        nack_count: Requests for retransmission; each may name several packets.
+        jitter_buffer_delay: Seconds from arrival to play-out, summed over what is emitted.
+        jitter_buffer_target_delay: Seconds of delay that were aimed at, summed likewise.
+        jitter_buffer_minimum_delay: Seconds of it that the path alone asks for, without lip sync
+            and redundancy, summed likewise.
+        jitter_buffer_emitted_count: The samples, or pictures, of these sums.
+        total_processing_delay: Seconds from a first packet's arrival to the end of decoding,
+            summed over samples or decoded pictures.
+        target_delay: Seconds of delay aimed at now; not the W3C's.
+        repairs: By mechanism; not the W3C's.
 
     """
 
@@ -50,64 +78,82 @@ class AudioReceiveStats:
     ssrc: int = 0
     packets_received: int = 0
     packets_lost: int = 0
+    packets_discarded: int = 0
     bytes_received: int = 0
+    header_bytes_received: int = 0
     jitter: float = 0.0
     retransmitted_packets_received: int = 0
+    retransmitted_bytes_received: int = 0
+    fec_packets_received: int = 0
+    fec_bytes_received: int = 0
+    fec_packets_discarded: int = 0
     nack_count: int = 0
-    packets_discarded: int = 0
+    jitter_buffer_delay: float = 0.0
+    jitter_buffer_target_delay: float = 0.0
+    jitter_buffer_minimum_delay: float = 0.0
+    jitter_buffer_emitted_count: int = 0
+    total_processing_delay: float = 0.0
+    target_delay: float = 0.0
+    repairs: RepairStats = field(default_factory=RepairStats)
+
+
+@dataclass(slots=True)
+class AudioReceiveStats(ReceiveStreamStats):
+    """One audio stream.
+
+    Attributes:
+        packets_failed: Refused by the decoder; not the W3C's.
+        total_samples_received: All that was played, made up or not.
+        concealed_samples: Made up; the sender's own silence does not count.
+        silent_concealed_samples: Of these, ones that are silence.
+        concealment_events: Times that concealment began.
+        inserted_samples_for_deceleration: By which sound was stretched.
+        removed_samples_for_acceleration: By which it was shortened.
+        total_audio_energy: Squared level as a share of full scale, times seconds.
+
+    """
+
+    kind: Kind = "audio"
     packets_failed: int = 0
-    fec_packets_recovered: int = 0
     total_samples_received: int = 0
     concealed_samples: int = 0
+    silent_concealed_samples: int = 0
     concealment_events: int = 0
     inserted_samples_for_deceleration: int = 0
     removed_samples_for_acceleration: int = 0
-    jitter_buffer_delay: float = 0.0
-    jitter_buffer_emitted_count: int = 0
-    jitter_buffer_target_delay: float = 0.0
     total_audio_energy: float = 0.0
 
 
 @dataclass(slots=True)
-class VideoReceiveStats:
+class VideoReceiveStats(ReceiveStreamStats):
     """One video stream.
 
     Attributes:
-        mid: ``mid``.
-        ssrc: ``ssrc``; 0 before the first packet.
-        bytes_received: ``bytesReceived``: payload only.
-        jitter: ``jitter``, seconds.
-        retransmitted_packets_received: ``retransmittedPacketsReceived``.
-        nack_count: ``nackCount``, here the numbers asked for.
-        pli_count: ``pliCount``.
-        frames_received: ``framesReceived``: complete ones.
-        frames_decoded: ``framesDecoded``.
-        key_frames_decoded: ``keyFramesDecoded``.
-        frames_rendered: ``framesRendered``.
-        frames_dropped: ``framesDropped``: complete or decoded, and not shown.
-        frames_skipped: Given up as incomplete: gaps, not frames, are counted; no W3C name.
-        frames_damaged: Decoded although one that they refer to was lost; no W3C name.
-        frame_width: ``frameWidth`` of the last picture shown; 0 before.
-        frame_height: ``frameHeight``, likewise.
-        frames_per_second: ``framesPerSecond``: shown in the last second.
-        freeze_count: ``freezeCount``; one that still lasts counts.
-        total_freezes_duration: ``totalFreezesDuration``, seconds.
-        jitter_buffer_delay: ``jitterBufferDelay``: seconds from a frame's first packet to its
-            showing, summed over frames.
-        jitter_buffer_emitted_count: ``jitterBufferEmittedCount``: those frames.
+        pli_count: Requests for a key frame.
+        fir_count: Likewise by FIR; none is sent to a single sender.
+        frames_received: Complete ones.
+        frames_decoded: By the decoder.
+        key_frames_decoded: Of these, key frames.
+        frames_rendered: Shown.
+        frames_dropped: Complete or decoded, and not shown.
+        frames_skipped: Given up as incomplete: gaps, not frames, are counted; not the W3C's.
+        frames_damaged: Decoded although one that they refer to was lost; not the W3C's.
+        frame_width: Of the last picture shown, pixels; 0 before.
+        frame_height: Likewise.
+        frames_per_second: Shown in the last second.
+        total_decode_time: Seconds that decoding took, summed over decoded frames.
+        total_inter_frame_delay: Seconds between pictures shown one after the other, summed.
+        total_squared_inter_frame_delay: Their squares, summed: with the sum, the variance.
+        freeze_count: As the W3C defines them; one that still lasts counts.
+        total_freezes_duration: Seconds.
+        pause_count: Times without a picture for more than 5 s; one that still lasts counts.
+        total_pauses_duration: Seconds.
 
     """
 
     kind: Kind = "video"
-    mid: str = ""
-    ssrc: int = 0
-    packets_received: int = 0
-    packets_lost: int = 0
-    bytes_received: int = 0
-    jitter: float = 0.0
-    retransmitted_packets_received: int = 0
-    nack_count: int = 0
     pli_count: int = 0
+    fir_count: int = 0
     frames_received: int = 0
     frames_decoded: int = 0
     key_frames_decoded: int = 0
@@ -118,10 +164,13 @@ class VideoReceiveStats:
     frame_width: int = 0
     frame_height: int = 0
     frames_per_second: float = 0.0
+    total_decode_time: float = 0.0
+    total_inter_frame_delay: float = 0.0
+    total_squared_inter_frame_delay: float = 0.0
     freeze_count: int = 0
     total_freezes_duration: float = 0.0
-    jitter_buffer_delay: float = 0.0
-    jitter_buffer_emitted_count: int = 0
+    pause_count: int = 0
+    total_pauses_duration: float = 0.0
 
 
 @dataclass(slots=True)
@@ -151,46 +200,3 @@ class ReceiveStats:
     def video(self) -> VideoReceiveStats | None:
         """The first video stream, or :obj:`None`."""
         return next((s for s in self.streams if isinstance(s, VideoReceiveStats)), None)
-
-
-class FreezeDetector:
-    """Counts freezes as webrtc-stats defines them (``freezeCount``).
-
-    A frame ends a freeze if it comes later after the one before than
-    ``max(3 * average, average + 150 ms)``, the average being that of the last 30 frames.
-
-    Attributes:
-        count: Freezes that have ended.
-        duration: Their seconds.
-
-    """
-
-    def __init__(self) -> None:
-        self.count = 0
-        self.duration = 0.0
-        self._shown_at: float | None = None
-        self._intervals: list[float] = []
-
-    def handle_frame(self, now: float) -> None:
-        """Take note that a frame is shown."""
-        if self._shown_at is not None:
-            interval = now - self._shown_at
-            if self._is_freeze(interval):
-                self.count += 1
-                self.duration += interval
-            self._intervals.append(interval)
-            del self._intervals[:-_FREEZE_FRAMES]
-        self._shown_at = now
-
-    def lasting(self, now: float) -> float:
-        """Return for how many seconds the picture has been frozen; 0 if it is not."""
-        if self._shown_at is None or not self._is_freeze(now - self._shown_at):
-            return 0.0
-        return now - self._shown_at
-
-    def _is_freeze(self, interval: float) -> bool:
-        intervals = self._intervals
-        if len(intervals) < _FREEZE_MIN_FRAMES:
-            return False
-        average = sum(intervals) / len(intervals)
-        return interval >= max(_FREEZE_FACTOR * average, average + _FREEZE_MARGIN)

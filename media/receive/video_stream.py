@@ -16,8 +16,9 @@ from ringline.media.deadlines import earliest
 from ringline.media.frames import VideoFrame
 from ringline.media.receive.assemble import AssembleConfig, Assembler
 from ringline.media.receive.decode import DecodeConfig, DecodeJob, VideoDecodeStage
+from ringline.media.receive.freeze import FreezeDetector
 from ringline.media.receive.render import RenderConfig, RenderedFrame, Renderer
-from ringline.media.receive.stats import FreezeDetector, VideoReceiveStats
+from ringline.media.receive.stats import VideoReceiveStats
 from ringline.media.units import Unwrapper
 
 __all__ = ["VideoStream"]
@@ -92,7 +93,11 @@ class VideoStream:
     def handle_job(self, job: DecodeJob, now: float) -> None:
         """Take back a job that has run."""
         frame = job.frame
-        for planes in self._decode.handle_job(job, now):
+        pictures = self._decode.handle_job(job, now)
+        if pictures:
+            self._stats.total_decode_time += job.seconds
+            self._stats.total_processing_delay += now - frame.started_at
+        for planes in pictures:
             self._renderer.handle_frame(
                 VideoFrame(planes),
                 frame.timestamp,
@@ -167,23 +172,32 @@ class VideoStream:
         stats = self._stats
         stats.frames_rendered += 1
         stats.frame_width, stats.frame_height = rendered.frame.width, rendered.frame.height
+        delay = self._renderer.delay
         stats.jitter_buffer_delay += now - rendered.started_at
+        stats.jitter_buffer_target_delay += delay
+        stats.jitter_buffer_minimum_delay += self._renderer.path_delay
         stats.jitter_buffer_emitted_count += 1
         return rendered
 
     def stats(self, now: float) -> VideoReceiveStats:
         """Return the counters that are this stage's to count; the caller adds the others."""
-        stats, decode = self._stats, self._decode
+        stats, decode, freezes = self._stats, self._decode, self._freezes
         stats.pli_count = decode.requests
         stats.frames_decoded = decode.decoded
+        stats.repairs.key_frame = decode.key_recoveries
         stats.key_frames_decoded = decode.key_frames_decoded
         stats.frames_damaged = decode.damaged
         stats.frames_dropped = decode.dropped + self._renderer.dropped
         stats.frames_skipped = self._assembler.skipped
         stats.frames_per_second = float(sum(when > now - 1.0 for when in self._shown))
-        lasting = self._freezes.lasting(now)
-        stats.freeze_count = self._freezes.count + (lasting > 0.0)
-        stats.total_freezes_duration = self._freezes.duration + lasting
+        stats.target_delay = self._renderer.delay
+        stats.total_inter_frame_delay = freezes.total_distance
+        stats.total_squared_inter_frame_delay = freezes.total_squared_distance
+        lasting, pausing = freezes.lasting(now), freezes.pausing(now)
+        stats.freeze_count = freezes.count + (lasting > 0.0)
+        stats.total_freezes_duration = freezes.duration + lasting
+        stats.pause_count = freezes.pauses + (pausing > 0.0)
+        stats.total_pauses_duration = freezes.pause_duration + pausing
         return stats
 
     def _take_frames(self, now: float) -> None:

@@ -9,7 +9,7 @@
 
 :mod:`.pipeline` wires them in this order; :mod:`.streams` keeps together what belongs to one
 stream.  Beside the road: :mod:`.scale` (size and frame rate by bitrate), :mod:`.report` (sender
-reports, round trip), :mod:`.stats` and :mod:`.events`.
+reports, round trip), :mod:`.limitation`, :mod:`.stats` and :mod:`.events`.
 """
 
 from __future__ import annotations

@@ -24,6 +24,7 @@ from ringline.media.codecs.video_codec import Vp8Config
 from ringline.media.frames import EncodedPicture, VideoFrame
 from ringline.media.send.capture import VideoTiming
 from ringline.media.send.encode_job import EncoderSlot, PrepareEncoderJob, VideoEncodeJob
+from ringline.media.send.limitation import LimitationReason
 from ringline.media.send.scale import ScaleConfig, ScalePolicy
 from ringline.media.units import VIDEO_CLOCK_RATE
 
@@ -143,6 +144,11 @@ class VideoEncode:
     def scaled(self) -> bool:
         """Whether bandwidth makes the picture smaller or slower than it could be."""
         return self._scale.scaling.numerator != 8 or self.frame_rate < 30
+
+    @property
+    def limitation(self) -> LimitationReason:
+        """What keeps the picture below what its source gives."""
+        return "bandwidth" if self.paused is not None or self.scaled else "none"
 
     def set_bitrate(self, bitrate: int, target: int, now: float) -> None:
         """Take a new share.

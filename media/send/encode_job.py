@@ -52,10 +52,12 @@ class PrepareEncoderJob:
 
     Attributes:
         error: What that failed with; the first picture will try again.
+        seconds: See :class:`~ringline.media.jobs.Job`.
 
     """
 
     def __init__(self, *, lane: str, slot: EncoderSlot) -> None:
+        self.seconds = 0.0
         self.error: CodecError | None = None
         self._lane: Final = lane
         self._slot: Final = slot
@@ -83,6 +85,7 @@ class VideoEncodeJob:
         force_key: Whether it must be a key frame.
         picture: The result; :obj:`None` if the encoder let it go or failed.
         error: What it failed with.
+        seconds: See :class:`~ringline.media.jobs.Job`.
 
     """
 
@@ -99,6 +102,7 @@ class VideoEncodeJob:
         bitrate: int,
         force_key: bool,
     ) -> None:
+        self.seconds = 0.0
         self.media_time: Final = media_time
         self._encoder_time: Final = encoder_time
         self.duration: Final = duration

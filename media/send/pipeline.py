@@ -243,6 +243,7 @@ class SendPipeline:
             if stream.muted or not self._connected:
                 stream.encode.request_key_frame()  # what follows would refer to this one
                 continue
+            stream.stats.total_encode_time += job.seconds
             for packet in stream.handle_picture(picture, job.media_time, now):
                 self._queue(packet, Priority.VIDEO, stream.parameters.mid)
             self._drop_if_overfull(stream)
@@ -369,6 +370,7 @@ class SendPipeline:
         for stream in self._streams:
             _fill_counts(stream.stats, stream.media)
             stream.stats.muted = stream.muted
+            stream.stats.remote = self._reports.remote(stream.media.ssrc)
         for video in self._video.values():
             stats = video.stats
             if video.rtx is not None:
@@ -379,8 +381,10 @@ class SendPipeline:
                 stats.retransmitted_bytes_sent = video.rtx.payload_bytes
             stats.frame_width, stats.frame_height = video.encode.size
             stats.frames_per_second = video.frames_per_second(now)
-            limited = video.encode.paused is not None or video.encode.scaled
-            stats.quality_limitation = "bandwidth" if limited else "none"
+            limitation = video.limitation
+            stats.quality_limitation_reason = limitation.reason
+            stats.quality_limitation_durations = limitation.durations(now)
+            stats.quality_limitation_resolution_changes = limitation.resolution_changes
             stats.frames_skipped = dict(video.encode.skipped)
             stats.nacks_refused = video.history.refused
         return SendStats(
@@ -530,6 +534,7 @@ class SendPipeline:
         stream.encode.set_bitrate(share, target, now)
         stream.stats.target_bitrate = share
         after = stream.encode.paused
+        stream.limitation.update(stream.encode.limitation, stream.encode.size, now)
         mid = stream.parameters.mid
         if after is not None and before is None:
             self._events.append(VideoPaused(mid, after))

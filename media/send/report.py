@@ -15,7 +15,9 @@ from collections.abc import Callable, Iterable
 from typing import Final
 
 from ringline.media.rtp.rtcp import ReportBlock, SenderReport
+from ringline.media.send.stats import RemoteInboundStats
 from ringline.media.send.transmit import TransmitStream
+from ringline.media.units import AUDIO_CLOCK_RATE, VIDEO_CLOCK_RATE
 
 __all__ = ["ReportSchedule", "SenderReports"]
 
@@ -88,10 +90,14 @@ class SenderReports:
         self._offset: Final = wall_clock() + _NTP_EPOCH - now
         self._sent: Final[OrderedDict[tuple[int, int], float]] = OrderedDict()
         self._highest: Final[dict[int, int]] = {}  # extended sequence number by SSRC
+        self._clock_rates: Final[dict[int, int]] = {}  # by SSRC
+        self._remote: Final[dict[int, RemoteInboundStats]] = {}  # by SSRC
 
     def make(self, stream: TransmitStream, rtp_timestamp: int, now: float) -> SenderReport:
         """Return a report of ``stream``; ``rtp_timestamp`` is its media time of ``now``."""
         ntp_time = int((now + self._offset) * (1 << 32)) & 0xFFFFFFFF_FFFFFFFF
+        is_audio = stream.parameters.kind == "audio"
+        self._clock_rates[stream.ssrc] = AUDIO_CLOCK_RATE if is_audio else VIDEO_CLOCK_RATE
         self._sent[stream.ssrc, ntp_time >> 16 & 0xFFFFFFFF] = now
         while len(self._sent) > _KEPT_REPORTS:
             self._sent.popitem(last=False)
@@ -114,6 +120,7 @@ class SenderReports:
         seen = False
         for block in blocks:
             seen = True
+            self._note(block)
             self._measure(block, now)
             before = self._highest.get(block.ssrc)
             self._highest[block.ssrc] = block.highest_sequence
@@ -125,6 +132,16 @@ class SenderReports:
             return None
         return lost / expected if expected else 0.0
 
+    def remote(self, ssrc: int) -> RemoteInboundStats | None:
+        """Return what the other side last reported about a stream; :obj:`None` if nothing yet."""
+        return self._remote.get(ssrc)
+
+    def _note(self, block: ReportBlock) -> None:
+        remote = self._remote.setdefault(block.ssrc, RemoteInboundStats())
+        remote.packets_lost = block.packets_lost
+        remote.fraction_lost = block.fraction_lost
+        remote.jitter = block.jitter / self._clock_rates.get(block.ssrc, VIDEO_CLOCK_RATE)
+
     def _measure(self, block: ReportBlock, now: float) -> None:
         sent_at = self._sent.get((block.ssrc, block.last_sr))
         if sent_at is None:
@@ -132,6 +149,10 @@ class SenderReports:
         round_trip = now - sent_at - block.delay_since_last_sr / 65_536
         if not 0 <= round_trip <= _MAX_ROUND_TRIP:
             return
+        remote = self._remote[block.ssrc]
+        remote.round_trip_time = round_trip
+        remote.total_round_trip_time += round_trip
+        remote.round_trip_time_measurements += 1
         if self.round_trip is None:
             self.round_trip = round_trip
         else:

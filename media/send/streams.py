@@ -14,6 +14,7 @@ from ringline.media.rtp.packet import RtpPacket
 from ringline.media.send.capture import AudioTiming
 from ringline.media.send.encode import EncodeConfig, VideoEncode
 from ringline.media.send.encode_audio import AudioEncode, audio_level
+from ringline.media.send.limitation import QualityLimitation
 from ringline.media.send.packetize import OpusPacketizer, Vp8Packetizer, header_size
 from ringline.media.send.protect_rtx import RtxConfig, RtxHistory
 from ringline.media.send.report import ReportSchedule
@@ -129,6 +130,7 @@ class VideoStream:
             rtx_config, stream=rtx, first_sequence_number=rng.getrandbits(15)
         )
         self.reports: Final = ReportSchedule(rng)
+        self.limitation: Final = QualityLimitation(now)
         self.stats: Final = SendStreamStats("video", parameters.mid, ssrc)
         self._packetizer: Final = Vp8Packetizer(
             payload_type=parameters.payload_type,
@@ -145,7 +147,7 @@ class VideoStream:
         """Cut an encoded picture to packets."""
         self.stats.frames_encoded += 1
         self.stats.key_frames_encoded += picture.key
-        self.stats.quantizer_sum += picture.quantizer or 0
+        self.stats.qp_sum += picture.quantizer or 0
         self._encoded_at.append(now)
         self._forget(now)
         return self._packetizer.packetize(picture, self._wrap(media_time))

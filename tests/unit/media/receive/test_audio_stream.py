@@ -77,7 +77,7 @@ def test_a_copy_in_the_packet_behind_it_is_no_concealment() -> None:
     (first, copy, last) = [tick(stream, 0.06 + n * 0.02)[0] for n in range(3)]
     assert (first.samples[0], copy.samples[0], last.samples[0]) == (500, 77, 500)
     stats = stream.stats()
-    assert (stats.concealed_samples, stats.fec_packets_recovered) == (0, 1)
+    assert (stats.concealed_samples, stats.repairs.in_band_fec) == (0, 1)
 
 
 def test_where_packets_carry_copies_they_are_waited_for() -> None:
@@ -122,6 +122,33 @@ def test_a_packet_that_does_not_decode_is_a_lost_one() -> None:
     frames = [tick(stream, 0.04 + n * 0.02)[0] for n in range(3)]
     assert [frame.concealed for frame in frames] == [0, 960, 0]
     assert stream.stats().concealed_samples == 960
+
+
+def test_concealment_that_has_faded_out_is_counted_as_silent() -> None:
+    stream = make()
+    frames: list[AudioFrame] = []
+    for number in range(40):
+        if not 10 <= number < 25:  # 300 ms are lost
+            feed(stream, number, b"\x02\x05")
+        frames += tick(stream, number * 0.02 + 0.005)
+    made_up = [frame for frame in frames if frame.concealed]
+    silent = [frame for frame in made_up if not frame.samples.any()]
+    stats = stream.stats()
+    assert stats.concealed_samples == 960 * len(made_up) > 0
+    assert stats.silent_concealed_samples == 960 * len(silent) == 960 * (len(made_up) - 5)
+
+
+def test_silence_of_the_sender_is_no_concealment() -> None:
+    stream = make()
+    for number in range(40):
+        if not 10 <= number < 25:  # it paused
+            sequence = number if number < 10 else number - 15
+            stream.handle_packet(
+                sequence, number * 960, b"\x02\x05", number * 0.02, retransmitted=False
+            )
+        tick(stream, number * 0.02 + 0.005)
+    stats = stream.stats()
+    assert (stats.concealed_samples, stats.silent_concealed_samples) == (0, 0)
 
 
 def test_padding_starts_nothing() -> None:

@@ -56,6 +56,17 @@ def test_frames_are_decoded_in_order_one_at_a_time() -> None:
     assert stage.poll_timeout() is None
 
 
+def test_a_loss_that_a_key_frame_ends_is_counted() -> None:
+    stage = make()
+    stage.handle_frame(frame(b"\x01", key=True), 0.0)
+    stage.handle_frame(frame(b"\x02", key=True), 0.1)  # nothing was lost
+    decode(stage, 0.1)
+    assert stage.key_recoveries == 0
+    stage.handle_frame(frame(b"\x03", continuous=False), 0.2)
+    stage.handle_frame(frame(b"\x04", key=True), 0.3)
+    assert stage.key_recoveries == 1
+
+
 def test_without_a_first_key_frame_one_is_asked_for_until_it_comes() -> None:
     stage = make()
     stage.handle_frame(frame(), 1.0)

@@ -44,6 +44,22 @@ def test_the_echo_of_a_report_gives_the_round_trip() -> None:
     assert reports.round_trip == pytest.approx(0.15, abs=1e-4)  # smoothed
 
 
+def test_what_the_other_side_reports_is_kept_in_the_words_of_webrtc_stats() -> None:
+    reports = SenderReports(lambda: 1_000.0, now=0.0)
+    assert reports.remote(5) is None
+    report = reports.make(stream(), 0, 1.0)
+    middle = report.ntp_time >> 16 & 0xFFFFFFFF
+    reports.handle_blocks([ReportBlock(5, 0.25, 7, 100, 900, middle, 0)], 1.5)
+    reports.handle_blocks([ReportBlock(5, 0.0, 8, 110, 450, middle, 0)], 1.75)
+    remote = reports.remote(5)
+    assert remote is not None
+    assert (remote.packets_lost, remote.fraction_lost) == (8, 0.0)
+    assert remote.jitter == pytest.approx(0.005)  # 450 ticks of 90 kHz
+    assert remote.round_trip_time == pytest.approx(0.75, abs=1e-4)
+    assert remote.total_round_trip_time == pytest.approx(1.25, abs=1e-4)
+    assert remote.round_trip_time_measurements == 2
+
+
 @pytest.mark.parametrize(("last_sr", "delay"), [(0, 0), (12345, 0), (None, 0x7FFFFFFF)])
 def test_an_echo_of_nothing_we_sent_tells_nothing(last_sr: int | None, delay: int) -> None:
     reports = SenderReports(lambda: 1_000.0, now=0.0)

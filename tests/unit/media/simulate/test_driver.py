@@ -18,6 +18,7 @@ class Doubling:
     """A job: doubles a number."""
 
     lane = "doubling"
+    seconds = 0.0
 
     def __init__(self, value: int) -> None:
         self.value = value

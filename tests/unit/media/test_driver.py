@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+import asyncio
+import random
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+
+from ringline.media.codecs.registry import CodecRegistry
+from ringline.media.driver import MediaDriver
+from ringline.media.frames import VideoFrame
+from ringline.media.parameters import SessionParameters, StreamParameters
+from ringline.media.rtp.header_extensions import ExtensionIds
+from ringline.media.rtp.packet import is_rtcp
+from ringline.media.session import MediaSession
+from ringline.media.units import PayloadType, Ssrc
+
+PICTURES = StreamParameters(kind="video", mid="1", payload_type=PayloadType(96), ssrc=Ssrc(1))
+
+
+async def test_encoding_is_timed_where_it_runs() -> None:
+    loop = asyncio.get_running_loop()
+    session = MediaSession(
+        SessionParameters(
+            cname="us",
+            local_ssrc=Ssrc(1),
+            send=(PICTURES,),
+            receive=(),
+            extension_ids=ExtensionIds(),
+        ),
+        codecs=CodecRegistry(),
+        rng=random.Random(1),
+        wall_clock=lambda: 1000.0,
+        now=loop.time(),
+    )
+    left = asyncio.Event()
+
+    def send(data: bytes) -> None:
+        if not is_rtcp(data):
+            left.set()
+
+    with ThreadPoolExecutor(1) as executor:
+        driver = MediaDriver(
+            session,
+            send=send,
+            executor=executor,
+            on_audio=lambda _: None,
+            on_video=lambda _: None,
+            on_event=lambda _: None,
+        )
+        driver.set_connected(connected=True)
+        driver.handle_video_frame(VideoFrame(np.full((96, 64), 128, np.uint8)))
+        await left.wait()
+        (stream,) = driver.stats().send.streams
+        driver.close()
+    assert stream.frames_encoded == 1
+    assert stream.total_encode_time > 0.0
