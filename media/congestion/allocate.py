@@ -34,8 +34,8 @@ speech; from 24 an in-band copy fits at any loss, from 20 at 10 % and more; 16 s
 _MAX_REPAIR: Final = 0.3
 """Of the video's share: beyond, retransmission costs more picture than it mends."""
 
-_REPAIR_FACTOR: Final = 1.1
-"""A retransmission may be lost as well: 1 + p + p^2 ... for the usual p."""
+_REPAIR_COPIES: Final = 2
+"""A retransmission may be lost as well, and from the second on two copies of it go."""
 
 _MIN_REPAIR_LOSS: Final = 0.01
 """Less is carried by the slack between target and encoder."""
@@ -96,7 +96,8 @@ def allocate(budget: float, demand: Demand) -> Allocation:
     if demand.video:
         rest = max(rest, 0.0)
         if demand.repair and demand.loss >= _MIN_REPAIR_LOSS:
-            share = min(demand.loss * _REPAIR_FACTOR, _MAX_REPAIR)
+            again = _REPAIR_COPIES * demand.loss * demand.loss
+            share = min(demand.loss + again, _MAX_REPAIR)
             allocation.repair = int(rest * share / (1 + share))
         gross = rest - allocation.repair
         packets = max(demand.frame_rate, gross / (8 * (demand.packet_size + LAYER_OVERHEAD)))

@@ -6,8 +6,8 @@ pacer (RFC 4588).
 
 Invariants:
 
-1. A packet is sent again at most once per round trip: a second request before that is about the
-   retransmission still under way.
+1. A packet is sent again at most once per round trip, near enough: a second request before that
+   is about the retransmission still under way.
 2. Retransmissions never take more than their share of the rate.
 3. The history is bounded in time and in packets.
 """
@@ -36,8 +36,21 @@ class RtxConfig:
     max_packets: int = 1_500
     """Kept at most: 3 s of 5 Mbit/s in packets of 1200 bytes."""
 
+    guard: float = 0.75
+    """Round trips between two retransmissions of a packet.  The receiver asks again when one is
+    over by its own reckoning; ours is smoothed otherwise, and a request that is refused by a
+    millisecond costs a whole further round trip."""
+
     min_repeat: float = 0.01
-    """Seconds between two retransmissions of a packet, where the round trip is shorter yet."""
+    """Seconds likewise, where that is shorter yet."""
+
+    copies: int = 2
+    """Of a packet from its second retransmission on.  Few come this far (the square of the loss),
+    so the second copy costs little, and the deadline leaves them no third or fourth try."""
+
+    max_copy_time: float = 0.012
+    """Seconds at the target rate that a copy may take: all behind it waits for as long, which on
+    a slow path is more than it saves."""
 
     share: float = 0.35
     """Of the target rate for retransmissions: at 25 % loss each packet of video needs a third of
@@ -53,6 +66,7 @@ class _Kept:
     packet: RtpPacket
     sent_at: float
     repeated_at: float | None = None
+    repeats: int = 0
 
 
 class RtxHistory:
@@ -104,11 +118,20 @@ class RtxHistory:
         """Return the retransmissions to queue, in the order asked for."""
         self._refill(now, target_bitrate)
         packets = []
+        again = []
         for number in numbers:
             kept = self._kept.get(number)
             if kept is None or not self._may_repeat(kept, now, round_trip):
                 self.refused += 1
                 continue
+            packets.append(self._repeat(kept, now))
+            copy_time = len(kept.packet.payload) * 8 / target_bitrate
+            if kept.repeats > 1 and copy_time <= self._config.max_copy_time:
+                again += [kept] * (self._config.copies - 1)
+        # The copies go last: what takes a packet from the path often takes its neighbour too.
+        for kept in again:
+            if self._credit < 0:
+                break
             packets.append(self._repeat(kept, now))
         return packets
 
@@ -151,11 +174,12 @@ class RtxHistory:
     def _may_repeat(self, kept: _Kept, now: float, round_trip: float) -> bool:
         if self._credit < 0:
             return False
-        wait = max(round_trip, self._config.min_repeat)
+        wait = max(self._config.guard * round_trip, self._config.min_repeat)
         return kept.repeated_at is None or now - kept.repeated_at >= wait
 
     def _repeat(self, kept: _Kept, now: float) -> RtpPacket:
         kept.repeated_at = now
+        kept.repeats += 1
         self._credit -= len(kept.packet.payload)
         return self._wrap(kept.packet)
 

@@ -35,13 +35,42 @@ def test_what_is_asked_for_is_sent_again_on_its_own_stream() -> None:
     assert originals == [packet(12), packet(10)]
 
 
-def test_not_twice_within_a_round_trip() -> None:
+def test_not_twice_within_three_quarters_of_a_round_trip() -> None:
     kept = history()
     kept.handle_sent(packet(1), 0.0, 0.1)
     assert len(ask(kept, 1, 1, now=0.1)) == 1
-    assert ask(kept, 1, now=0.19) == []
-    assert len(ask(kept, 1, now=0.2)) == 1
+    assert ask(kept, 1, now=0.17) == []
+    assert len(ask(kept, 1, now=0.18)) > 0
     assert kept.refused == 2
+
+
+def test_what_is_asked_for_a_second_time_is_sent_twice_the_copies_last() -> None:
+    kept = history()
+    for number in (1, 2, 3):
+        kept.handle_sent(packet(number), 0.0, 0.1)
+    assert len(ask(kept, 1, 2, now=0.1)) == 2
+    repeats = ask(kept, 1, 2, 3, now=0.2)
+    originals = [unwrap_rtx(repeat, payload_type=96, ssrc=5) for repeat in repeats]
+    assert [original.sequence_number for original in originals] == [1, 2, 3, 1, 2]
+    assert len({repeat.sequence_number for repeat in repeats}) == 5
+
+
+def test_no_copy_goes_where_it_would_hold_up_the_rest() -> None:
+    kept = history()
+    kept.handle_sent(packet(1), 0.0, 0.1)
+    kept.handle_sent(packet(2, size=300), 0.0, 0.1)
+    assert len(ask(kept, 1, 2, now=0.1, target=300_000)) == 2
+    # At 300 kbit/s the large one takes 27 ms, the small one 8.
+    repeats = ask(kept, 1, 2, now=0.2, target=300_000)
+    assert [len(repeat.payload) for repeat in repeats] == [1_002, 302, 302]
+
+
+def test_copies_count_as_retransmissions_do() -> None:
+    kept = history(RtxConfig(burst=0.01))  # 3500 bytes
+    for number in (1, 2, 3):
+        kept.handle_sent(packet(number), 0.0, 0.1)
+    assert len(ask(kept, 1, 2, 3, now=0.1, target=8_000_000)) == 3
+    assert len(ask(kept, 1, 2, 3, now=0.2, target=8_000_000)) == 4
 
 
 def test_what_was_never_sent_is_refused() -> None:
@@ -51,7 +80,7 @@ def test_what_was_never_sent_is_refused() -> None:
 
 
 def test_history_is_bounded_in_time_and_count() -> None:
-    kept = history(RtxConfig(max_packets=3))
+    kept = history(RtxConfig(max_packets=3, copies=1))
     for number in range(5):
         kept.handle_sent(packet(number), number * 0.01, 0.1)
     assert len(ask(kept, 0, 1, 2, 3, 4, now=0.1)) == 3
