@@ -292,7 +292,7 @@ class Allocator:
                 relayed=relayed,
                 username=request.username,
                 quota_name=quota_name,
-                key=request.key,
+                keys=request.keys,
                 transaction_id=request.message.transaction_id,
                 response=response,
                 expires_at=now + lifetime,

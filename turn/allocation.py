@@ -20,6 +20,7 @@ from typing import Final
 from ringline.turn.addresses import Address, ClientSocket
 from ringline.turn.channel_binding import ChannelBindings
 from ringline.turn.deadlines import Deadlines
+from ringline.turn.long_term import Keys
 from ringline.turn.permission import Permissions
 
 __all__ = ["Allocation", "Allocations"]
@@ -36,7 +37,7 @@ class Allocation:
         relayed: The address that peers see, which is another one behind a NAT.
         username: Who may refresh and use it (RFC 8656 §5: nobody else, 441).
         quota_name: What it is counted under.
-        key: Of MESSAGE-INTEGRITY; kept, so that the credential may expire and its secret be
+        keys: Of its owner's password; kept, so that the credential may expire and its secret be
             rotated while the allocation lives.
         transaction_id: Of the Allocate that made it; the same one again is a retransmission.
         response: The answer to that Allocate.
@@ -50,7 +51,7 @@ class Allocation:
     relayed: Address
     username: str
     quota_name: str
-    key: bytes
+    keys: Keys
     transaction_id: bytes
     response: bytes
     expires_at: float

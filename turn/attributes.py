@@ -13,6 +13,7 @@ value                      source       rows
 text, opaque bytes         8489 §14     USERNAME REALM NONCE DATA RESERVATION-TOKEN
 address, masked or plain   8489 §14.2   XOR-*-ADDRESS ALTERNATE-SERVER
 number                     8656 §18     LIFETIME CHANNEL-NUMBER REQUESTED-* EVEN-PORT
+numbers                    8489 §14.11  PASSWORD-ALGORITHM PASSWORD-ALGORITHMS
 =========================  ===========  ==========================================
 """
 
@@ -38,13 +39,17 @@ __all__ = [
     "LIFETIME",
     "MAGIC_COOKIE",
     "MESSAGE_INTEGRITY_NUMBER",
+    "MESSAGE_INTEGRITY_SHA256_NUMBER",
     "NONCE",
+    "PASSWORD_ALGORITHM",
+    "PASSWORD_ALGORITHMS",
     "REALM",
     "REQUESTED_ADDRESS_FAMILY",
     "REQUESTED_TRANSPORT",
     "RESERVATION_TOKEN",
     "SOFTWARE",
     "UNKNOWN_ATTRIBUTES",
+    "USERHASH",
     "USERNAME",
     "XOR_MAPPED_ADDRESS",
     "XOR_PEER_ADDRESS",
@@ -55,9 +60,12 @@ __all__ = [
 T = TypeVar("T")
 
 MAGIC_COOKIE: Final = 0x2112A442  # RFC 8489 §5: tells STUN from anything else on the port
+_ALGORITHM: Final = struct.Struct("!HH")  # number, length of its parameters
+_MAX_ALGORITHMS: Final = 16  # eight times as many as there are
 _COOKIE: Final = MAGIC_COOKIE.to_bytes(4, "big")
 
 MESSAGE_INTEGRITY_NUMBER: Final = 0x0008  # its value depends on the bytes before it: stun.py
+MESSAGE_INTEGRITY_SHA256_NUMBER: Final = 0x001C  # likewise
 FINGERPRINT_NUMBER: Final = 0x8028  # likewise
 
 
@@ -189,6 +197,28 @@ def _number_list(number: int, name: str) -> Attribute[Sequence[int]]:
     return Attribute(number, name, encode, decode)
 
 
+def _algorithms(number: int, name: str, limit: int) -> Attribute[Sequence[int]]:
+    """Password algorithms, each with parameters, which none has so far (RFC 8489 §14.11)."""
+
+    def encode(value: Sequence[int], _transaction_id: bytes) -> bytes:
+        return b"".join(_ALGORITHM.pack(algorithm, 0) for algorithm in value)
+
+    def decode(data: bytes, _transaction_id: bytes) -> Sequence[int]:
+        algorithms: list[int] = []
+        position = 0
+        while position < len(data):
+            if len(algorithms) == limit or position + _ALGORITHM.size > len(data):
+                raise ParseError(f"{name}: {len(data)} bytes, more or less than expected")
+            algorithm, size = _ALGORITHM.unpack_from(data, position)
+            position += _ALGORITHM.size + size + -size % 4
+            algorithms.append(algorithm)
+        if position > len(data) or not algorithms:
+            raise ParseError(f"{name}: cut short")
+        return tuple(algorithms)
+
+    return Attribute(number, name, encode, decode)
+
+
 def _address(number: int, name: str, *, masked: bool) -> Attribute[Address]:
     """An address, either plain or masked with cookie and transaction id (RFC 8489 §14.2).
 
@@ -244,8 +274,11 @@ REQUESTED_ADDRESS_FAMILY: Final = _number(0x0017, "REQUESTED-ADDRESS-FAMILY", "!
 EVEN_PORT: Final = _even_port()
 REQUESTED_TRANSPORT: Final = _number(0x0019, "REQUESTED-TRANSPORT", "!B3x")  # IP protocol number
 DONT_FRAGMENT: Final = _flag(0x001A, "DONT-FRAGMENT")
+PASSWORD_ALGORITHM: Final = _algorithms(0x001D, "PASSWORD-ALGORITHM", 1)
+USERHASH: Final = _opaque(0x001E, "USERHASH", 32)
 XOR_MAPPED_ADDRESS: Final = _address(0x0020, "XOR-MAPPED-ADDRESS", masked=True)
 RESERVATION_TOKEN: Final = _opaque(0x0022, "RESERVATION-TOKEN", 8)
+PASSWORD_ALGORITHMS: Final = _algorithms(0x8002, "PASSWORD-ALGORITHMS", _MAX_ALGORITHMS)
 SOFTWARE: Final = _text(0x8022, "SOFTWARE", 763)
 ALTERNATE_SERVER: Final = _address(0x8023, "ALTERNATE-SERVER", masked=False)
 
@@ -264,8 +297,11 @@ ATTRIBUTES: Final[tuple[Attribute[Any], ...]] = (
     EVEN_PORT,
     REQUESTED_TRANSPORT,
     DONT_FRAGMENT,
+    PASSWORD_ALGORITHM,
+    USERHASH,
     XOR_MAPPED_ADDRESS,
     RESERVATION_TOKEN,
+    PASSWORD_ALGORITHMS,
     SOFTWARE,
     ALTERNATE_SERVER,
 )

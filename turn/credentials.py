@@ -20,6 +20,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from ringline.turn.long_term import user_hash
+
 __all__ = ["Credential", "Credentials", "mint"]
 
 _EXPIRY_DIGITS: Final = 12  # seconds since 1970 need ten; more is nonsense
@@ -64,15 +66,26 @@ class Credentials:
         secrets: What time-limited ones may be minted with.
         max_lifetime: Seconds that a time-limited one may still have to live when it is used; one
             with more was minted by mistake, and would be as good as a static one.
+        realm: Part of what a user name is hashed with.
 
     """
 
     def __init__(
-        self, *, users: Mapping[str, str], secrets: Sequence[str], max_lifetime: float
+        self, *, users: Mapping[str, str], secrets: Sequence[str], max_lifetime: float, realm: str
     ) -> None:
         self._users: Final = dict(users)
         self._secrets: Final = tuple(secrets)
         self._max_lifetime: Final = max_lifetime
+        self._by_hash: Final = {user_hash(user, realm): user for user in users}
+
+    @property
+    def can_be_hashed(self) -> bool:
+        """Whether every user is found by a hash; those of minted credentials are not."""
+        return not self._secrets
+
+    def find_hashed(self, hashed: bytes) -> str | None:
+        """Return the static user whose USERHASH this is."""
+        return self._by_hash.get(hashed)
 
     def passwords(self, username: str) -> tuple[str, ...]:
         """Return the passwords that prove this user name; none if nobody has that name."""

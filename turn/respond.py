@@ -22,12 +22,14 @@ from ringline.turn.attributes import (
     XOR_MAPPED_ADDRESS,
     Attribute,
 )
+from ringline.turn.attributes import PASSWORD_ALGORITHMS as OFFERED_ALGORITHMS
 from ringline.turn.commands import Command, SendToClient
 from ringline.turn.error_codes import ErrorCode, reason_phrase
+from ringline.turn.long_term import PASSWORD_ALGORITHMS, Keys, PasswordAlgorithm
 from ringline.turn.metrics import DropReason, TurnMetrics
 from ringline.turn.nonces import Nonces
 from ringline.turn.reply_limit import ReplyLimit
-from ringline.turn.stun import Message, MessageClass
+from ringline.turn.stun import Integrity, Message, MessageClass
 
 __all__ = ["AttributeValue", "Request", "Responder"]
 
@@ -41,14 +43,16 @@ class Request:
     """A request that has proved who sent it.
 
     Attributes:
-        key: The answer is signed with it.
+        keys: Of the password that it was signed with.
+        algorithm: The one of them that it was signed with; the answer is, too.
 
     """
 
     message: Message
     client: ClientSocket
     username: str
-    key: bytes
+    keys: Keys
+    algorithm: PasswordAlgorithm
 
 
 class Responder:
@@ -74,9 +78,7 @@ class Responder:
         answer = _answer(request.message, MessageClass.SUCCESS)
         for attribute, value in values:
             answer.add(attribute, value)
-        data = answer.serialize(
-            integrity_key=request.key, fingerprint=request.message.has_fingerprint
-        )
+        data = _sign(answer, request)
         self._commands.append(SendToClient(request.client, data))
         return data
 
@@ -90,9 +92,7 @@ class Responder:
         answer.add(ERROR_CODE, (code, reason_phrase(code)))
         if unknown:
             answer.add(UNKNOWN_ATTRIBUTES, unknown)
-        data = answer.serialize(
-            integrity_key=request.key, fingerprint=request.message.has_fingerprint
-        )
+        data = _sign(answer, request)
         self._metrics.error_responses[code] += 1
         self._commands.append(SendToClient(request.client, data))
         logger.debug("refused method %#x with %d", request.message.method, code)
@@ -109,6 +109,7 @@ class Responder:
         answer = _answer(message, MessageClass.ERROR).add(ERROR_CODE, (code, ""))
         if code in (ErrorCode.UNAUTHENTICATED, ErrorCode.STALE_NONCE):
             answer.add(REALM, self._realm).add(NONCE, self._nonces.make(client, now))
+            answer.add(OFFERED_ALGORITHMS, PASSWORD_ALGORITHMS)
         if unknown:
             answer.add(UNKNOWN_ATTRIBUTES, unknown)
         if self._send_unauthenticated(answer, message, client, now):
@@ -133,3 +134,12 @@ class Responder:
 
 def _answer(message: Message, message_class: MessageClass) -> Message:
     return Message(message.method, message_class, message.transaction_id)
+
+
+def _sign(answer: Message, request: Request) -> bytes:
+    """Return an answer signed the way the request was (RFC 8489 §9.2.4)."""
+    return answer.serialize(
+        integrity_key=request.keys.get(request.algorithm),
+        integrity=request.message.integrity or Integrity.SHA1,
+        fingerprint=request.message.has_fingerprint,
+    )

@@ -49,7 +49,7 @@ from ringline.turn.error_codes import ErrorCode
 from ringline.turn.errors import ParseError
 from ringline.turn.maintain import Maintainer
 from ringline.turn.metrics import DropReason, TurnMetrics
-from ringline.turn.nonces import Nonces
+from ringline.turn.nonces import Nonces, SecurityFeature
 from ringline.turn.peer_policy import PeerPolicy, Verdict, parse_networks
 from ringline.turn.reply_limit import ReplyLimit
 from ringline.turn.respond import Responder
@@ -105,8 +105,12 @@ class TurnServer:
             users=config.users,
             secrets=config.secrets,
             max_lifetime=config.max_credential_lifetime,
+            realm=config.realm,
         )
-        nonces = Nonces(random_bytes(32), lifetime=config.nonce_lifetime)
+        features = SecurityFeature.PASSWORD_ALGORITHMS
+        if credentials.can_be_hashed:
+            features |= SecurityFeature.USERNAME_ANONYMITY
+        nonces = Nonces(random_bytes(32), lifetime=config.nonce_lifetime, features=features)
         self._authenticator: Final = Authenticator(
             credentials, nonces, realm=config.realm, wall_clock=wall_clock
         )

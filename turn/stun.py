@@ -7,13 +7,13 @@
     |                    magic cookie 0x2112A442                          |
     |                    transaction id, 96 bits                          |
     |  attribute number     |  length     |  value, padded to 4 bytes  ...
-                                 ... MESSAGE-INTEGRITY, FINGERPRINT
+             ... MESSAGE-INTEGRITY and, or, MESSAGE-INTEGRITY-SHA256, FINGERPRINT
 
 Invariants of :meth:`Message.parse`:
 
 1. It raises :exc:`~ringline.turn.errors.ParseError` or nothing.
 2. What follows MESSAGE-INTEGRITY is not part of the message: nobody vouches for it (§14.5).
-   Only FINGERPRINT may follow, and it is checked here.
+   Only its stronger sister and FINGERPRINT may follow, and the latter is checked here.
 3. Values are cut out, not decoded: :meth:`Message.get` does that, so that a message for which
    there is no use costs little.
 
@@ -22,24 +22,24 @@ Where an attribute comes twice the first one counts (§14).
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 import struct
 import zlib
 from collections.abc import Container
 from dataclasses import dataclass, field
-from enum import IntEnum
+from enum import Enum, IntEnum
 from typing import Final, TypeVar
 
 from ringline.turn.attributes import (
     FINGERPRINT_NUMBER,
     MAGIC_COOKIE,
     MESSAGE_INTEGRITY_NUMBER,
+    MESSAGE_INTEGRITY_SHA256_NUMBER,
     Attribute,
 )
 from ringline.turn.errors import ParseError
 
-__all__ = ["HEADER_SIZE", "Message", "MessageClass", "Method", "long_term_key"]
+__all__ = ["HEADER_SIZE", "Integrity", "Message", "MessageClass", "Method"]
 
 T = TypeVar("T")
 
@@ -51,7 +51,6 @@ largest message with a use, stays below."""
 _HEADER: Final = struct.Struct("!HHI12s")
 _ATTRIBUTE: Final = struct.Struct("!HH")
 _LENGTH: Final = struct.Struct("!H")
-_INTEGRITY_SIZE: Final = 4 + 20  # HMAC-SHA1
 _FINGERPRINT_SIZE: Final = 4 + 4
 _FINGERPRINT_MASK: Final = 0x5354554E  # RFC 8489 §14.7: so that it differs from a CRC inside data
 
@@ -77,14 +76,22 @@ class Method(IntEnum):
     CHANNEL_BIND = 0x009
 
 
-def long_term_key(username: str, realm: str, password: str) -> bytes:
-    """Return the key of MESSAGE-INTEGRITY for long-term credentials (RFC 8489 §9.2.2).
+class Integrity(Enum):
+    """How a message is signed: attribute, digest and its size in bytes (RFC 8489 §14.5, §14.6).
 
-    MD5 is what the RFC prescribes and what every client computes; the password hashed here is
-    either an operator's or the HMAC of a secret, never one that a person chose elsewhere.
+    A digest may be sent shortened where a usage of STUN says so; TURN does not.
     """
-    text = f"{username}:{realm}:{password}".encode()
-    return hashlib.md5(text, usedforsecurity=False).digest()
+
+    SHA1 = (MESSAGE_INTEGRITY_NUMBER, "sha1", 20)
+    SHA256 = (MESSAGE_INTEGRITY_SHA256_NUMBER, "sha256", 32)
+
+    def __init__(self, number: int, digest: str, size: int) -> None:
+        self.number = number
+        self.digest = digest
+        self.size = size
+
+
+_INTEGRITIES: Final = {integrity.number: integrity for integrity in Integrity}
 
 
 @dataclass(slots=True)
@@ -95,8 +102,8 @@ class Message:
         method: One of :class:`Method`, or a number that we do not know.
         transaction_id: 12 bytes; a response carries that of its request.
         values: Number and value of each attribute, in the order of the wire; in a parsed message
-            only those that count, thus without MESSAGE-INTEGRITY and FINGERPRINT.
-        has_integrity: Whether MESSAGE-INTEGRITY was there; set by :meth:`parse`.
+            only those that count, thus without signatures and FINGERPRINT.
+        integrity: How it was signed, the stronger way where it was both; set by :meth:`parse`.
         has_fingerprint: Whether FINGERPRINT was there, and right; set by :meth:`parse`.
 
     """
@@ -105,10 +112,10 @@ class Message:
     message_class: MessageClass
     transaction_id: bytes
     values: list[tuple[int, bytes]] = field(default_factory=list)
-    has_integrity: bool = False
+    integrity: Integrity | None = None
     has_fingerprint: bool = False
-    _covered: bytes = b""  # the bytes before MESSAGE-INTEGRITY, set by parse
-    _digest: bytes = b""  # the value of MESSAGE-INTEGRITY, set by parse
+    _covered: bytes = b""  # the bytes before the signature, set by parse
+    _digest: bytes = b""  # the signature, set by parse
 
     def add(self, attribute: Attribute[T], value: T) -> Message:
         """Append an attribute; returns the message, so that calls chain.
@@ -151,17 +158,24 @@ class Message:
         return list(dict.fromkeys(unknown))
 
     def verify_integrity(self, key: bytes) -> bool:
-        """Tell whether MESSAGE-INTEGRITY was made with ``key``; takes the same time either way."""
-        if not self.has_integrity:
+        """Tell whether it was signed with ``key``; takes the same time either way."""
+        if self.integrity is None:
             return False
-        expected = hmac.digest(key, self._covered, "sha1")
+        expected = hmac.digest(key, self._covered, self.integrity.digest)
         return hmac.compare_digest(expected, self._digest)
 
-    def serialize(self, *, integrity_key: bytes | None = None, fingerprint: bool = False) -> bytes:
+    def serialize(
+        self,
+        *,
+        integrity_key: bytes | None = None,
+        integrity: Integrity = Integrity.SHA1,
+        fingerprint: bool = False,
+    ) -> bytes:
         """Return the bytes of the message, padding zero.
 
         Args:
             integrity_key: Sign with this key, if given.
+            integrity: How it is signed then.
             fingerprint: Whether FINGERPRINT ends the message.
 
         Raises:
@@ -172,12 +186,13 @@ class Message:
         for number, value in self.values:
             parts.append(_ATTRIBUTE.pack(number, len(value)) + value + bytes(-len(value) % 4))
         body = b"".join(parts)
-        if len(body) + _INTEGRITY_SIZE + _FINGERPRINT_SIZE > 0xFFFF:
+        integrity_size = 4 + integrity.size
+        if len(body) + integrity_size + _FINGERPRINT_SIZE > 0xFFFF:
             raise ValueError(f"STUN: attributes of {len(body)} bytes do not fit one message")
         if integrity_key is not None:
-            covered = self._header(len(body) + _INTEGRITY_SIZE) + body
-            digest = hmac.digest(integrity_key, covered, "sha1")
-            body += _ATTRIBUTE.pack(MESSAGE_INTEGRITY_NUMBER, len(digest)) + digest
+            covered = self._header(len(body) + integrity_size) + body
+            digest = hmac.digest(integrity_key, covered, integrity.digest)
+            body += _ATTRIBUTE.pack(integrity.number, len(digest)) + digest
         if fingerprint:
             covered = self._header(len(body) + _FINGERPRINT_SIZE) + body
             crc = zlib.crc32(covered) ^ _FINGERPRINT_MASK
@@ -227,19 +242,25 @@ class Message:
                 raise ParseError(f"STUN: more than {MAX_ATTRIBUTES} attributes")
             if number == FINGERPRINT_NUMBER:
                 self._check_fingerprint(data, position, size)
-            elif self.has_integrity:
+            elif (integrity := _INTEGRITIES.get(number)) is not None:
+                self._read_integrity(integrity, data, position, size)
+            elif self.integrity is not None:
                 pass  # invariant 2
-            elif number == MESSAGE_INTEGRITY_NUMBER:
-                if size != 20:
-                    raise ParseError(f"STUN: MESSAGE-INTEGRITY of {size} bytes, expected 20")
-                # It was computed as if the message ended with it.
-                said = _LENGTH.pack(following - HEADER_SIZE)
-                self._covered = data[:2] + said + data[4:position]
-                self._digest = data[start : start + size]
-                self.has_integrity = True
             else:
                 self.values.append((number, data[start : start + size]))
             position = following
+
+    def _read_integrity(self, integrity: Integrity, data: bytes, position: int, size: int) -> None:
+        if self.integrity is integrity or self.integrity is Integrity.SHA256:
+            return  # the first one counts, and nothing vouches for what follows the stronger
+        if size != integrity.size:
+            raise ParseError(f"STUN: signature of {size} bytes, expected {integrity.size}")
+        # It was computed as if the message ended with it.
+        following = position + 4 + size
+        said = _LENGTH.pack(following - HEADER_SIZE)
+        self._covered = data[:2] + said + data[4:position]
+        self._digest = data[position + 4 : following]
+        self.integrity = integrity
 
     def _check_fingerprint(self, data: bytes, position: int, size: int) -> None:
         if size != 4 or position + _FINGERPRINT_SIZE != len(data):

@@ -26,7 +26,8 @@ from ringline.turn.attributes import (
     XOR_PEER_ADDRESS,
     XOR_RELAYED_ADDRESS,
 )
-from ringline.turn.stun import MessageClass, Method, long_term_key
+from ringline.turn.long_term import long_term_key
+from ringline.turn.stun import MessageClass, Method
 
 KEY = long_term_key("ann", "ringline", "pa")
 

@@ -16,13 +16,14 @@ from ringline.turn.attributes import (
     DATA,
     ERROR_CODE,
     LIFETIME,
+    PASSWORD_ALGORITHMS,
     USERNAME,
     XOR_PEER_ADDRESS,
     Attribute,
 )
 from ringline.turn.channel_data import parse_channel_data, serialize_channel_data
 from ringline.turn.peer_policy import PeerPolicy, parse_networks
-from ringline.turn.stun import Message, MessageClass
+from ringline.turn.stun import Integrity, Message, MessageClass
 
 HOSTS = st.ip_addresses().map(str)
 ADDRESSES = st.tuples(HOSTS, st.integers(0, 65_535))
@@ -31,6 +32,10 @@ VALUES: st.SearchStrategy[tuple[Attribute[Any], object]] = st.one_of(
     st.tuples(st.just(ALTERNATE_SERVER), ADDRESSES),
     st.tuples(st.just(LIFETIME), st.integers(0, 2**32 - 1)),
     st.tuples(st.just(CHANNEL_NUMBER), st.integers(0, 65_535)),
+    st.tuples(
+        st.just(PASSWORD_ALGORITHMS),
+        st.lists(st.integers(0, 65_535), min_size=1, max_size=16).map(tuple),
+    ),
     st.tuples(st.just(DATA), st.binary(max_size=50)),
     st.tuples(st.just(USERNAME), st.text(max_size=100)),
     st.tuples(st.just(ERROR_CODE), st.tuples(st.integers(300, 699), st.text(max_size=20))),
@@ -43,16 +48,23 @@ MESSAGES = st.builds(
 )
 
 
-@given(MESSAGES, st.lists(VALUES, max_size=8), st.binary(max_size=20), st.booleans())
+@given(
+    MESSAGES,
+    st.lists(VALUES, max_size=8),
+    st.binary(max_size=20),
+    st.sampled_from(Integrity),
+    st.booleans(),
+)
 def test_a_message_survives_the_wire(
     message: Message,
     values: list[tuple[Attribute[Any], object]],
     key: bytes,
+    integrity: Integrity,
     fingerprint: bool,
 ) -> None:
     for attribute, value in values:
         message.add(attribute, value)
-    data = message.serialize(integrity_key=key, fingerprint=fingerprint)
+    data = message.serialize(integrity_key=key, integrity=integrity, fingerprint=fingerprint)
     assert len(data) % 4 == 0
     parsed = Message.parse(data)
     assert parsed.method == message.method

@@ -38,7 +38,8 @@ from ringline.turn.attributes import (
     Attribute,
 )
 from ringline.turn.channel_data import serialize_channel_data
-from ringline.turn.stun import Message, MessageClass, Method, long_term_key
+from ringline.turn.long_term import long_term_key
+from ringline.turn.stun import Message, MessageClass, Method
 
 OURS = "203.0.113.1"
 PUBLIC = [("8.8.8.8", 1), ("8.8.8.8", 2), ("1.1.1.1", 1)]

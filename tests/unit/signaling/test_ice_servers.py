@@ -21,7 +21,7 @@ def minted(*, external_host: str | None, reached_host: str) -> MintedServers:
 def test_the_turn_server_takes_what_is_minted_until_it_runs_out() -> None:
     servers, expires_in_ms = minted(external_host=None, reached_host="192.0.2.7")
     relay = servers[1]
-    accepted = Credentials(users={}, secrets=["s3cret"], max_lifetime=86_400.0)
+    accepted = Credentials(users={}, secrets=["s3cret"], max_lifetime=86_400.0, realm="ringline")
     assert relay.username == "1800000600:ann:CALL"
     assert accepted.passwords(relay.username) == (relay.credential,)
     assert accepted.may_allocate(relay.username, NOW + 599.0)

@@ -19,7 +19,8 @@ from ringline.turn.attributes import (
     XOR_RELAYED_ADDRESS,
     Attribute,
 )
-from ringline.turn.stun import Message, MessageClass, Method, long_term_key
+from ringline.turn.long_term import long_term_key
+from ringline.turn.stun import Message, MessageClass, Method
 
 RELAY_HOST = "203.0.113.1"  # documentation: special-purpose, so never a peer by itself
 START = 1000.0

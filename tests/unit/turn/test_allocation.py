@@ -3,6 +3,7 @@ from __future__ import annotations
 from ringline.turn import ClientSocket
 from ringline.turn.allocation import Allocation, Allocations
 from ringline.turn.channel_binding import ChannelBindings
+from ringline.turn.long_term import Keys
 from ringline.turn.permission import Permissions
 
 
@@ -14,7 +15,7 @@ def allocation(number: int, expires_at: float) -> Allocation:
         relayed=("203.0.113.1", 50_000 + number),
         username="ann",
         quota_name="ann",
-        key=b"k",
+        keys=Keys.derive("ann", "ringline", "pa"),
         transaction_id=bytes(12),
         response=b"",
         expires_at=expires_at,

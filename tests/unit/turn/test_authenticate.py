@@ -2,16 +2,28 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from ringline.turn import SendToClient, mint
-from ringline.turn.attributes import ERROR_CODE, NONCE, REALM, REQUESTED_TRANSPORT, USERNAME
-from ringline.turn.stun import Message, MessageClass, Method
+from ringline.turn.attributes import (
+    ERROR_CODE,
+    LIFETIME,
+    NONCE,
+    PASSWORD_ALGORITHM,
+    PASSWORD_ALGORITHMS,
+    REALM,
+    REQUESTED_TRANSPORT,
+    USERHASH,
+    USERNAME,
+    Attribute,
+)
+from ringline.turn.long_term import PasswordAlgorithm, long_term_key, user_hash
+from ringline.turn.stun import Integrity, Message, MessageClass, Method
 
 if TYPE_CHECKING:
-    from tests.unit.turn.conftest import Bench
+    from tests.unit.turn.conftest import Bench, Client
 
 WALL_CLOCK = 1_700_000_000.0
 
@@ -25,8 +37,9 @@ def test_a_request_without_credentials_is_told_how(bench: Bench) -> None:
     assert answer.get(ERROR_CODE) == (401, "")
     assert answer.get(REALM) == "ringline"
     assert answer.get(NONCE)
-    assert not answer.has_integrity
-    assert len(answer.serialize()) <= 80  # what a forged source is hit with
+    assert answer.get(PASSWORD_ALGORITHMS) == (2, 1)
+    assert answer.integrity is None
+    assert len(answer.serialize()) <= 96  # what a forged source is hit with
 
 
 def test_each_missing_part_is_a_bad_request(bench: Bench) -> None:
@@ -137,3 +150,98 @@ def test_the_fingerprint_comes_back_if_it_was_sent(bench: Bench) -> None:
         (command,) = ann.send(data)
         assert isinstance(command, SendToClient)
         assert Message.parse(command.data).has_fingerprint is fingerprint
+
+
+SHA256_KEY = long_term_key("ann", "ringline", "pa", PasswordAlgorithm.SHA256)
+
+
+def strong(ann: Client, method: int, *values: tuple[Attribute[Any], object]) -> Message:
+    """Ask as a client of RFC 8489 does that wants nobody to learn its name."""
+    if ann.nonce is None:
+        ann.sign(ann.message(method))
+    message = ann.message(
+        method,
+        *values,
+        (USERHASH, user_hash("ann", "ringline")),
+        (REALM, "ringline"),
+        (NONCE, ann.nonce),
+        (PASSWORD_ALGORITHM, (2,)),
+        (PASSWORD_ALGORITHMS, (2, 1)),
+    )
+    data = message.serialize(integrity_key=SHA256_KEY, integrity=Integrity.SHA256)
+    return ann.answer(ann.send(data))
+
+
+def test_the_strong_way_allocates_and_refreshes(bench: Bench) -> None:
+    ann = bench.client()
+    for method, value in (
+        (Method.ALLOCATE, (REQUESTED_TRANSPORT, 17)),
+        (Method.REFRESH, (LIFETIME, 600)),
+    ):
+        answer = strong(ann, method, value)
+        assert answer.message_class is MessageClass.SUCCESS
+        assert answer.integrity is Integrity.SHA256
+        assert answer.verify_integrity(SHA256_KEY)
+    assert ann.nonce is not None
+    assert ann.nonce.startswith("obMatJos2AAAD")  # algorithms and anonymity
+
+
+def test_an_owner_may_change_the_algorithm(bench: Bench) -> None:
+    ann = bench.client()
+    ann.allocate()
+    assert strong(ann, Method.REFRESH).message_class is MessageClass.SUCCESS
+    assert ann.ask(Method.REFRESH).message_class is MessageClass.SUCCESS
+
+
+@pytest.mark.parametrize(
+    ("chosen", "offered"),
+    [
+        ((1,), (1,)),  # somebody took the better one away
+        ((1,), None),
+        (None, (2, 1)),
+        ((3,), (2, 1)),
+        ((2,), (1, 2)),
+    ],
+)
+def test_algorithms_that_were_not_offered_so_are_a_bad_request(
+    bench: Bench, chosen: tuple[int, ...] | None, offered: tuple[int, ...] | None
+) -> None:
+    ann = bench.client()
+    message = ann.message(Method.ALLOCATE, (REQUESTED_TRANSPORT, 17))
+    if chosen is not None:
+        message.add(PASSWORD_ALGORITHM, chosen)
+    if offered is not None:
+        message.add(PASSWORD_ALGORITHMS, offered)
+    answer = ann.answer(ann.send(ann.sign(message)))
+    assert answer.get(ERROR_CODE) == (400, "")
+    assert bench.server.metrics.allocations == 0
+
+
+def test_a_hash_of_nobody_looks_like_a_wrong_password(bench: Bench) -> None:
+    ann = bench.client()
+    ann.sign(ann.message(Method.REFRESH))
+    message = ann.message(
+        Method.ALLOCATE, (USERHASH, bytes(32)), (REALM, "ringline"), (NONCE, ann.nonce)
+    )
+    answer = ann.answer(ann.send(message.serialize(integrity_key=ann.key)))
+    assert answer.get(ERROR_CODE) == (401, "")
+
+
+def test_minted_names_cannot_be_found_by_their_hash_and_clients_are_told(
+    make_bench: Callable[..., Bench],
+) -> None:
+    bench = make_bench(users={}, secrets=("s",))
+    minted = mint("s", user="bob", call="1", expires_at=WALL_CLOCK + 600)
+    bob = bench.client(minted.username, minted.password)
+    bob.allocate()
+    assert bob.nonce is not None
+    assert bob.nonce.startswith("obMatJos2AAAB")
+    # Whoever owns a live allocation may use the hash all the same.
+    message = bob.message(
+        Method.REFRESH,
+        (USERHASH, user_hash(minted.username, "ringline")),
+        (REALM, "ringline"),
+        (NONCE, bob.nonce),
+    )
+    answer = bob.answer(bob.send(message.serialize(integrity_key=bob.key)))
+    assert answer.message_class is MessageClass.SUCCESS

@@ -7,12 +7,20 @@ import pytest
 
 from ringline.turn import mint
 from ringline.turn.credentials import Credentials
+from ringline.turn.long_term import user_hash
 
 NOW = 1_700_000_000.0
 
 
 def credentials(*secrets: str) -> Credentials:
-    return Credentials(users={"ann": "pa"}, secrets=secrets, max_lifetime=3600.0)
+    return Credentials(users={"ann": "pa"}, secrets=secrets, max_lifetime=3600.0, realm="ringline")
+
+
+def test_static_users_are_found_by_the_hash_of_their_name() -> None:
+    assert credentials().find_hashed(user_hash("ann", "ringline")) == "ann"
+    assert credentials().find_hashed(user_hash("ann", "elsewhere")) is None
+    assert credentials().can_be_hashed
+    assert not credentials("s").can_be_hashed  # whom it will be minted for is not known
 
 
 def test_minting_follows_the_common_form() -> None:

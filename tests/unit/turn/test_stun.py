@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import hmac
+
 import pytest
 
 from ringline.turn import ParseError
@@ -7,13 +9,16 @@ from ringline.turn.attributes import (
     DATA,
     LIFETIME,
     NONCE,
+    PASSWORD_ALGORITHM,
     REALM,
     SOFTWARE,
+    USERHASH,
     USERNAME,
     XOR_MAPPED_ADDRESS,
     XOR_PEER_ADDRESS,
 )
-from ringline.turn.stun import MAX_ATTRIBUTES, Message, MessageClass, Method, long_term_key
+from ringline.turn.long_term import PasswordAlgorithm, long_term_key, user_hash
+from ringline.turn.stun import MAX_ATTRIBUTES, Integrity, Message, MessageClass, Method
 
 # RFC 5769 §2
 PASSWORD = b"VOkJxbRl1RmTxUk/WvJxBt"
@@ -96,6 +101,36 @@ def test_rfc_5769_request_with_long_term_credentials() -> None:
     assert built.add(REALM, "example.org").serialize(integrity_key=key) == LONG_TERM_REQUEST
 
 
+# RFC 8489 appendix B.1, as its erratum 6268 corrects it
+LONG_TERM_SHA256_REQUEST = bytes.fromhex(
+    "000100902112a44278ad3433c6ad72c029da412e"
+    "001e00204a3cf38fef6992bda952c6780417da0f24819415569e60b205c46e41407f1704"
+    "001500296f624d61744a6f733241414143662f2f3439396b39353464364f4c33346f4c39"
+    "4653547679363473410000000014000b6578616d706c652e6f726700"
+    "001d000400020000"
+    "001c0020b5c7bf005b6c52a21c51c5e892f81924136296cb927c43149309278cc6518e65"
+)
+
+
+def test_rfc_8489_request_with_the_stronger_digests() -> None:
+    message = Message.parse(LONG_TERM_SHA256_REQUEST)
+    username = "\u30de\u30c8\u30ea\u30c3\u30af\u30b9"
+    nonce = "obMatJos2AAACf//499k954d6OL34oL9FSTvy64sA"
+    hashed = user_hash(username, "example.org")
+    assert message.get(USERHASH) == hashed
+    assert message.get(NONCE) == nonce
+    assert message.get(PASSWORD_ALGORITHM) == (PasswordAlgorithm.SHA256,)
+    assert message.integrity is Integrity.SHA256
+    key = long_term_key(username, "example.org", "TheMatrIX", PasswordAlgorithm.SHA256)
+    assert message.verify_integrity(key)
+    assert not message.verify_integrity(key[:-1])
+    built = Message(Method.BINDING, MessageClass.REQUEST, message.transaction_id)
+    built.add(USERHASH, hashed).add(NONCE, nonce).add(REALM, "example.org")
+    built.add(PASSWORD_ALGORITHM, (PasswordAlgorithm.SHA256,))
+    data = built.serialize(integrity_key=key, integrity=Integrity.SHA256)
+    assert data == LONG_TERM_SHA256_REQUEST
+
+
 def request() -> Message:
     return Message(Method.REFRESH, MessageClass.REQUEST, bytes(12))
 
@@ -115,6 +150,24 @@ def test_what_follows_the_integrity_is_not_part_of_the_message() -> None:
     assert message.verify_integrity(b"k")
     assert message.get_all(LIFETIME) == [60]
     assert message.get(XOR_PEER_ADDRESS) is None
+
+
+def test_of_two_signatures_the_stronger_counts_and_ends_the_message() -> None:
+    weak = request().add(LIFETIME, 60).serialize(integrity_key=b"k")
+    length = (len(weak) - 20 + 36).to_bytes(2, "big")
+    covered = weak[:2] + length + weak[4:]
+    strong = b"\x00\x1c\x00\x20" + hmac.digest(b"k", covered, "sha256")
+    message = Message.parse(covered + strong)
+    assert message.integrity is Integrity.SHA256
+    assert message.verify_integrity(b"k")
+    forged = Message.parse(covered + strong[:-1] + bytes([strong[-1] ^ 1]))
+    assert not forged.verify_integrity(b"k")  # though the weaker one would do
+    backwards = request().serialize(integrity_key=b"k", integrity=Integrity.SHA256)
+    tail = weak[-24:]
+    length = (len(backwards) - 20 + len(tail)).to_bytes(2, "big")
+    message = Message.parse(backwards[:2] + length + backwards[4:] + tail)
+    assert message.integrity is Integrity.SHA256
+    assert message.verify_integrity(b"k")
 
 
 def test_of_two_equal_attributes_the_first_counts() -> None:
@@ -156,7 +209,7 @@ EMPTY = request().serialize()
         (EMPTY[:2] + b"\x00\x03" + EMPTY[4:] + bytes(3), "length 3"),
         (EMPTY[:2] + b"\x00\x04" + EMPTY[4:] + b"\x00\x06\xff\xff", "65535 bytes does not fit"),
         (EMPTY[:2] + b"\x00\x04" + EMPTY[4:] + b"\x00\x06\x00\x01", "does not fit"),
-        (EMPTY[:2] + b"\x00\x08" + EMPTY[4:] + b"\x00\x08\x00\x04abcd", "MESSAGE-INTEGRITY of 4"),
+        (EMPTY[:2] + b"\x00\x08" + EMPTY[4:] + b"\x00\x08\x00\x04abcd", "signature of 4"),
         (
             EMPTY[:2] + b"\x00\x0c" + EMPTY[4:] + b"\x80\x28\x00\x04abcd\x00\x0d\x00\x00",
             "not the last",
