@@ -72,6 +72,7 @@ from ringline.client.transport import (
 from ringline.client.transport import PathChanged as TransportPathChanged
 from ringline.media.codecs.registry import CodecRegistry
 from ringline.media.frames import AudioFrame, Kind, VideoFrame
+from ringline.media.get_stats import StatsReport
 from ringline.media.send.encode import PauseReason
 from ringline.media.send.events import VideoPaused, VideoResumed
 from ringline.media.session import SessionConfig, SessionStats
@@ -351,6 +352,13 @@ class Call:
             session=self._media.stats(),
             restarts=self._restarts,
         )
+
+    def get_stats(self) -> StatsReport:
+        """Return what a browser's ``RTCPeerConnection.getStats`` would: objects by ``id``.
+
+        Ready for :func:`json.dumps`; empty before negotiation is done.
+        """
+        return self._media.get_stats()
 
     # Beginning; for Client and IncomingCall
 

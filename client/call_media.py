@@ -22,6 +22,7 @@ from ringline.media.codecs.registry import CodecRegistry
 from ringline.media.driver import MediaDriver
 from ringline.media.errors import MediaError
 from ringline.media.frames import AudioFrame, Kind, VideoFrame
+from ringline.media.get_stats import StatsReport, to_get_stats
 from ringline.media.parameters import SessionParameters
 from ringline.media.session import MediaSession, SessionConfig, SessionStats
 from ringline.media.sink import AudioSink, VideoSink
@@ -159,6 +160,11 @@ class CallMedia:
     def stats(self) -> SessionStats | None:
         """Return the state of both directions; :obj:`None` before :meth:`start`."""
         return None if self._driver is None else self._driver.stats()
+
+    def get_stats(self) -> StatsReport:
+        """Return the same under the W3C's names; nothing before :meth:`start`."""
+        stats = self.stats()
+        return {} if stats is None else to_get_stats(stats, timestamp=time.time() * 1000)
 
     async def close(self) -> None:
         """Stop everything; sources and sinks are closed too, whatever one of them does."""

@@ -107,6 +107,7 @@ class _Demo:
             f"{_CALLEE} -> {_CALLER}": DirectionRows(),
         }
         self._impressions: Final[dict[str, Impression | None]] = {_CALLER: None, _CALLEE: None}
+        self._get_stats: Final[dict[str, object]] = {_CALLER: {}, _CALLEE: {}}
         self._recording: Final = options.out / "callee.mkv"
 
     async def run(self) -> ExitCode:
@@ -232,6 +233,7 @@ class _Demo:
                 case "ended":
                     if entry.get("impression") is not None:
                         self._impressions[name] = Impression(**entry["impression"])
+                        self._get_stats[name] = entry.get("get_stats", {})
                 case "error":
                     error_text = f": {entry.get('text')}"
         code = await child.wait()
@@ -278,6 +280,7 @@ class _Demo:
             side: None if impression is None else asdict(impression)
             for side, impression in self._impressions.items()
         }
+        report["get_stats"] = self._get_stats
         (options.out / "report.json").write_text(json.dumps(report, indent=2) + "\n")
         network = f"{name}: {summary}"
         plots = draw_plots(rows, title=f"{_CALLER} calls {_CALLEE}", network=network)

@@ -256,7 +256,13 @@ class _Talk:
             impression = asdict(self._witness.sum_up(now))
             text = f"the call with {self._call.peer} ended after {seconds:.0f} s ({words})"
         self._output.tell(
-            "ended", text, reason=reason, detail=detail, seconds=seconds, impression=impression
+            "ended",
+            text,
+            reason=reason,
+            detail=detail,
+            seconds=seconds,
+            impression=impression,
+            get_stats=self._call.get_stats(),
         )
 
     def _answer_video(self) -> None:

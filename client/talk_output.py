@@ -14,7 +14,8 @@ With ``--json`` each line is an object with a ``type``:
 ``stats``    each second: ``second``, ``path``, ``received``, ``sent``
              (fields of :class:`~.call_rows.ReceivedRow` and :class:`~.call_rows.SentRow`)
 ``ended``    ``reason``, ``detail``, ``seconds`` (of connected talk), ``impression`` (fields of
-             :class:`~.witness.Impression`), or null if it never connected
+             :class:`~.witness.Impression`), or null if it never connected; ``get_stats``:
+             the call in the end, as :meth:`.Call.get_stats` gives it
 ``error``    ``text``, ``code``: the exit code
 ============ ===================================================================================
 """

@@ -37,6 +37,7 @@ from typing import Final
 from ringline.media.codecs.video_codec import Planes, VideoDecoder
 from ringline.media.errors import CodecError
 from ringline.media.receive.assemble import AssembledFrame
+from ringline.media.rtp.vp8_header import read_quantizer
 
 __all__ = ["DecodeConfig", "DecodeJob", "DecodeState", "VideoDecodeStage"]
 
@@ -80,6 +81,7 @@ class DecodeJob:
     Attributes:
         pictures: What came out, after :meth:`run`.
         failed: Whether the decoder refused it.
+        quantizer: Of the frame, 0 to 127.
         seconds: See :class:`~ringline.media.jobs.Job`.
 
     """
@@ -91,6 +93,7 @@ class DecodeJob:
         self.pictures: list[Planes] = []
         self.seconds = 0.0
         self.failed = False
+        self.quantizer = 0
 
     @property
     def lane(self) -> str:
@@ -101,6 +104,7 @@ class DecodeJob:
         """Decode the frame."""
         try:
             self.pictures = self._decoder.decode(self.frame.picture.data)
+            self.quantizer = read_quantizer(self.frame.picture.data) or 0
         except CodecError as error:
             self.failed = True
             logger.debug("VP8 frame dropped: %s", error)
@@ -121,6 +125,7 @@ class VideoDecodeStage:
         requests: Key frames asked for.
         decoded: Frames decoded.
         key_frames_decoded: Of these, key frames.
+        quantizer_sum: Their quantizers, 0 to 127 each.
         damaged: Of these, ones after a loss.
         dropped: Frames that were complete and did not go to the decoder, or failed in it.
         key_recoveries: Losses that a key frame ended.
@@ -150,6 +155,7 @@ class VideoDecodeStage:
         self.requests = 0
         self.decoded = 0
         self.key_frames_decoded = 0
+        self.quantizer_sum = 0
         self.damaged = 0
         self.dropped = 0
         self.key_recoveries = 0
@@ -224,6 +230,7 @@ class VideoDecodeStage:
             return []
         self.decoded += 1
         self.key_frames_decoded += job.frame.picture.key
+        self.quantizer_sum += job.quantizer
         self.damaged += not job.frame.continuous
         return job.pictures
 

@@ -141,6 +141,7 @@ class VideoReceiveStats(ReceiveStreamStats):
         frame_width: Of the last picture shown, pixels; 0 before.
         frame_height: Likewise.
         frames_per_second: Shown in the last second.
+        qp_sum: Quantizers of the decoded frames, 0 to 127 each.
         total_decode_time: Seconds that decoding took, summed over decoded frames.
         total_inter_frame_delay: Seconds between pictures shown one after the other, summed.
         total_squared_inter_frame_delay: Their squares, summed: with the sum, the variance.
@@ -164,6 +165,7 @@ class VideoReceiveStats(ReceiveStreamStats):
     frame_width: int = 0
     frame_height: int = 0
     frames_per_second: float = 0.0
+    qp_sum: int = 0
     total_decode_time: float = 0.0
     total_inter_frame_delay: float = 0.0
     total_squared_inter_frame_delay: float = 0.0

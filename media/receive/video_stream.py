@@ -186,6 +186,7 @@ class VideoStream:
         stats.frames_decoded = decode.decoded
         stats.repairs.key_frame = decode.key_recoveries
         stats.key_frames_decoded = decode.key_frames_decoded
+        stats.qp_sum = decode.quantizer_sum
         stats.frames_damaged = decode.damaged
         stats.frames_dropped = decode.dropped + self._renderer.dropped
         stats.frames_skipped = self._assembler.skipped

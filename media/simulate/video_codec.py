@@ -3,7 +3,8 @@
 Sizes follow the bitrate of the moment, scatter, and stay within what a picture of that size can
 be squeezed or blown up to; a key frame is 5 to 8 times a delta frame and is paid back.  A frame
 decodes whole only where what it was predicted from is whole; if not, it decodes all the same, and
-the picture's mark says so.  Frames open with VP8's true first bytes (RFC 6386 §9.1).
+the picture's mark says so.  Frames open with VP8's true first bytes (RFC 6386 §9.1), up to the
+quantizer.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from ringline.media.codecs.video_codec import (
 from ringline.media.errors import CodecError
 from ringline.media.frames import EncodedPicture
 from ringline.media.rtp.vp8 import is_key_frame
+from ringline.media.rtp.vp8_header import write_plain_header
 from ringline.media.simulate.marks import make_picture, read_picture
 from ringline.media.units import VIDEO_CLOCK_RATE
 
@@ -33,8 +35,9 @@ __all__ = ["SimulatedVideoDecoder", "SimulatedVideoEncoder"]
 
 _KEY_TAG: Final = b"\x10\x00\x00\x9d\x01\x2a"  # a shown key frame of version 0, and its start code
 _DELTA_TAG: Final = b"\x11\x00\x00"
+_HEADER_SIZE: Final = len(write_plain_header(0, key=True))  # of a delta frame too
 
-# After the tag and a key frame's sides: number of this frame, of the one it needs, size of it
+# After these and a key frame's sides: number of this frame, of the one it needs, size of it
 # all, width and height, the picture's mark, flags.
 _FRAME: Final = struct.Struct("!IIIHHHB")
 _NEEDS_GOLDEN: Final = 1
@@ -102,12 +105,11 @@ class SimulatedVideoEncoder:
         if not mark.intact:
             flags |= _IS_DAMAGED
         head = _KEY_TAG + struct.pack("<HH", width, height) if key else _DELTA_TAG
-        length = max(length, len(head) + _FRAME.size)
+        length = max(length, len(head) + _HEADER_SIZE + _FRAME.size)
+        quantizer = _quantizer(length * 8 / (width * height) / (6.0 if key else 1.0))
+        head += write_plain_header(quantizer, key=key)
         head += _FRAME.pack(self._number, needs, length, width, height, mark.number, flags)
-        bits_per_pixel = length * 8 / (width * height) / (6.0 if key else 1.0)
-        return EncodedPicture(
-            head + bytes(length - len(head)), key, width, height, _quantizer(bits_per_pixel)
-        )
+        return EncodedPicture(head + bytes(length - len(head)), key, width, height, quantizer)
 
     def set_bitrate(self, bitrate: int) -> None:
         """Change the target: see :meth:`VideoEncoder.set_bitrate`."""
@@ -162,7 +164,7 @@ class SimulatedVideoDecoder:
         key = is_key_frame(data)
         try:
             number, needs, length, width, height, mark, flags = _FRAME.unpack_from(
-                data, len(_KEY_TAG) + 4 if key else len(_DELTA_TAG)
+                data, _HEADER_SIZE + (len(_KEY_TAG) + 4 if key else len(_DELTA_TAG))
             )
         except struct.error:
             raise CodecError(f"{len(data)} bytes are no simulated frame") from None

@@ -174,6 +174,10 @@ async def test_two_people_see_and_hear_each_other_until_one_hangs_up(enter: Ente
         assert side.call.path is not None
         assert side.call.path.kind == "host"
         assert side.call.stats().restarts == 0
+        report = side.call.get_stats()
+        assert report["IN-1"]["framesDecoded"] != 0
+        assert isinstance(encoding := report["OUT-1"]["totalEncodeTime"], float)
+        assert encoding > 0.0
         assert side.numbers == sorted(side.numbers)  # as they were sent, none twice out of order
         assert len(set(side.numbers)) > 10
     assert ann.calls == [call]

@@ -42,6 +42,7 @@ def test_the_demo_over_a_bad_network_through_the_relay_for_scripts(tmp_path: Pat
     )
     (report,) = outcome.of_type("report")
     assert outcome.code == 0, report["problems"]
+    assert report["get_stats"]["desk"]["IN-1"]["framesDecoded"] > 0
     assert report["network"] == "g3"
     for direction in report["directions"].values():
         assert direction["path"] == "relay"

@@ -34,6 +34,7 @@ from ringline.media.rtp.rtcp import (
 from ringline.media.rtp.rtx import unwrap_rtx, wrap_rtx
 from ringline.media.rtp.transport_cc import TransportFeedback
 from ringline.media.rtp.vp8 import Vp8Descriptor, frame_size
+from ringline.media.rtp.vp8_header import read_quantizer
 from ringline.media.units import Unwrapper, is_newer
 
 IDS = ExtensionIds(mid=1, audio_level=2, absolute_send_time=3, transport_sequence_number=14)
@@ -236,3 +237,9 @@ def test_red_is_read_back(redundant: list[RedBlock], primary: RedBlock) -> None:
 def test_no_bytes_make_red_raise_another_error(data: bytes) -> None:
     with contextlib.suppress(ParseError):
         parse_red(data)
+
+
+@given(st.sampled_from([b"", b"\x10\x00\x00", b"\x11\x00\x00"]), st.binary(max_size=100))
+def test_any_frame_has_a_quantizer_or_none(tag: bytes, rest: bytes) -> None:
+    quantizer = read_quantizer(tag + rest)
+    assert quantizer is None or 0 <= quantizer <= 127

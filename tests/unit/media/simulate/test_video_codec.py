@@ -11,6 +11,7 @@ from ringline.media.codecs.video_codec import Reference, Vp8Config
 from ringline.media.errors import CodecError
 from ringline.media.frames import EncodedPicture
 from ringline.media.rtp.vp8 import frame_size, is_key_frame
+from ringline.media.rtp.vp8_header import read_quantizer
 from ringline.media.simulate.marks import PictureMark, make_picture, read_picture
 from ringline.media.simulate.video_codec import SimulatedVideoDecoder, SimulatedVideoEncoder
 
@@ -71,6 +72,11 @@ def test_the_quantizer_grows_as_the_rate_falls() -> None:
     steps = [encode(make_encoder(rate), 10)[-1].quantizer for rate in (1_500_000, 500_000, 100_000)]
     assert steps == sorted(steps, key=lambda step: step or 0)
     assert steps[0] != steps[2]
+
+
+def test_a_frame_says_its_quantizer_where_vp8_does() -> None:
+    for frame in encode(make_encoder(200_000), 3):
+        assert read_quantizer(frame.data) == frame.quantizer
 
 
 def test_a_change_of_size_starts_with_a_key_frame() -> None:
