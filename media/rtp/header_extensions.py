@@ -6,12 +6,20 @@ directions take an :class:`ExtensionIds`.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
 from ringline.media.errors import ParseError
 
-__all__ = ["URIS", "ExtensionIds", "HeaderExtensions", "parse_extensions", "serialize_extensions"]
+__all__ = [
+    "URIS",
+    "ExtensionIds",
+    "HeaderExtensions",
+    "blank_stamps",
+    "parse_extensions",
+    "serialize_extensions",
+]
 
 _ONE_BYTE: Final = 0xBEDE
 _TWO_BYTE: Final = 0x1000  # the low four bits are "appbits" (RFC 8285 §4.3)
@@ -92,12 +100,50 @@ def parse_extensions(profile: int, data: bytes, ids: ExtensionIds) -> HeaderExte
 
     """
     values = HeaderExtensions()
+    for number, begin, end in _elements(profile, data):
+        _read(values, ids, number, data[begin:end])
+    return values
+
+
+def blank_stamps(data: bytearray, position: int, ids: ExtensionIds) -> int:
+    """Set to zero what is stamped at departure, the send time and the transport-wide number.
+
+    So parity that was computed before holds (:mod:`.ulpfec`).
+
+    Args:
+        data: Part of a packet; changed in place.
+        position: Where in it the extension header begins.
+        ids: The negotiated numbers.
+
+    Returns:
+        Where the extension ends.
+
+    Raises:
+        ParseError: If the extension, or an element of it, reaches beyond its end.
+
+    """
+    begin = position + 4
+    if begin > len(data):
+        raise ParseError("header extension: no room for its header")
+    end = begin + 4 * int.from_bytes(data[position + 2 : begin], "big")
+    if end > len(data):
+        raise ParseError("header extension: longer than the packet")
+    profile = int.from_bytes(data[position : position + 2], "big")
+    stamps = (ids.absolute_send_time, ids.transport_sequence_number)
+    for number, first, last in _elements(profile, bytes(data[begin:end])):
+        if number in stamps:
+            data[begin + first : begin + last] = bytes(last - first)
+    return end
+
+
+def _elements(profile: int, data: bytes) -> Iterator[tuple[int, int, int]]:
+    """Go through an extension block: number, begin and end of each element."""
     if profile == _ONE_BYTE:
         header_length = 1
     elif profile & 0xFFF0 == _TWO_BYTE:
         header_length = 2
     else:
-        return values
+        return
     position, end = 0, len(data)
     while position < end:
         first = data[position]
@@ -115,9 +161,8 @@ def parse_extensions(profile: int, data: bytes, ids: ExtensionIds) -> HeaderExte
         position += header_length
         if position + length > end:
             raise ParseError(f"header extension {number}: {length} bytes do not fit")
-        _read(values, ids, number, data[position : position + length])
+        yield number, position, position + length
         position += length
-    return values
 
 
 def _read(values: HeaderExtensions, ids: ExtensionIds, number: int, body: bytes) -> None:

@@ -9,6 +9,7 @@ from ringline.media.rtp.header_extensions import (
     URIS,
     ExtensionIds,
     HeaderExtensions,
+    blank_stamps,
     parse_extensions,
     serialize_extensions,
 )
@@ -71,3 +72,28 @@ def test_odd_lengths_are_passed_over() -> None:
 def test_an_element_beyond_the_block_is_refused(profile: int, data: str) -> None:
     with pytest.raises(ParseError):
         parse_extensions(profile, bytes.fromhex(data), IDS)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"\xbe\xde\x00",
+        b"\xbe\xde\x00\x01",
+        b"\xbe\xde\x00\x02\x00\x00\x00",
+        b"\xbe\xde\x00\x01\x33ab\x00",
+    ],
+)
+def test_stamps_of_a_header_that_is_cut_off_are_not_blanked(data: bytes) -> None:
+    with pytest.raises(ParseError):
+        blank_stamps(bytearray(data), 0, ExtensionIds(absolute_send_time=3))
+
+
+def test_only_stamps_are_blanked_in_both_forms() -> None:
+    ids = ExtensionIds(mid=1, absolute_send_time=2, transport_sequence_number=3)
+    one = bytearray(b"csrc\xbe\xde\x00\x03\x10v\x22abc\x31de\0\0\0DATA")
+    assert blank_stamps(one, 4, ids) == 20
+    assert one == b"csrc\xbe\xde\x00\x03\x10v\x22\0\0\0\x31\0\0\0\0\0DATA"
+    two = bytearray(b"\x10\x00\x00\x02\x01\x01v\x02\x03abcDATA")
+    assert blank_stamps(two, 0, ids) == 12
+    assert two == b"\x10\x00\x00\x02\x01\x01v\x02\x03\0\0\0DATA"
