@@ -29,7 +29,7 @@ def turn_minter(
 
     Args:
         secret: Shared with the TURN server.
-        port: Its UDP port.
+        port: Its UDP and TCP port.
         lifetime: Seconds that a credential is good for.
         external_host: Its host; :obj:`None` for the one that the client reached us by.
         wallclock: Gives Unix seconds.
@@ -44,7 +44,8 @@ def turn_minter(
             (
                 IceServer(urls=(f"stun:{address}",)),
                 IceServer(
-                    urls=(f"turn:{address}?transport=udp",),
+                    # UDP is better; TCP is for networks that pass no UDP at all.
+                    urls=tuple(f"turn:{address}?transport={each}" for each in ("udp", "tcp")),
                     username=credential.username,
                     credential=credential.password,
                 ),

@@ -42,7 +42,7 @@ from ringline.signaling.ice_servers import no_ice_servers, turn_minter
 from ringline.signaling.io_websocket_server import WebSocketServer
 from ringline.signaling.metrics import MetricsPage
 from ringline.signaling.page_files import PageFile, content_security_policy, read_page
-from ringline.turn import ConfigError, ListenError, TurnConfig, TurnUdpServer
+from ringline.turn import ConfigError, ListenError, TurnConfig, TurnService
 
 __all__ = ["RinglineServer"]
 
@@ -84,7 +84,7 @@ class RinglineServer:
             turn_allocations=self._count_allocations if config.turn else None,
         )
         self._page: Final = read_page(_PAGE)
-        self._turn: TurnUdpServer | None = None
+        self._turn: TurnService | None = None
         self._runner: web.AppRunner | None = None
         self._port = config.port
         self._loop_lag = 0.0
@@ -209,11 +209,11 @@ class RinglineServer:
     async def _handle_shutdown(self, _app: web.Application) -> None:
         await self._websockets.drain()
 
-    async def _start_turn(self) -> TurnUdpServer:
+    async def _start_turn(self) -> TurnService:
         config = self._config
         host = await _ipv4_of(config.host)
         try:
-            turn = await TurnUdpServer.start(
+            turn = await TurnService.start(
                 TurnConfig(
                     host=host,
                     port=config.turn_port,

@@ -2,7 +2,7 @@
 
 ::
 
-    client ──UDP──> io_udp ──> server.TurnServer ──> commands ──> io_udp ──UDP──> peer
+    client ──UDP, TCP, TLS──> io_service ──> TurnServer ──> commands ──> io_service ──UDP──> peer
                                │ stun, attributes, channel_data        bytes <-> messages
                                │ authenticate: credentials, nonces     who asks
                                │ allocate: ports, quota, reservation   a relay of one's own
@@ -10,11 +10,11 @@
                                │ peer_policy                           and to whom never
                                └ respond: reply_limit, metrics         answers, counted
 
-``server`` and all below it do no I/O and read no clock; ``io_udp`` has the sockets, the timer
-and no decisions.  Run one inside an asyncio program::
+``server`` and all below it do no I/O and read no clock; ``io_service`` and ``io_stream`` have the
+sockets, the timer and no decisions.  Run one inside an asyncio program::
 
     config = TurnConfig(host="192.0.2.1", secrets=(secret,))
-    async with TurnUdpServer(config) as server:
+    async with TurnService(config) as server:
         print(server.port, server.metrics.allocations)
 
 and give each call a credential of its own::
@@ -22,8 +22,9 @@ and give each call a credential of its own::
     credential = mint(secret, user="ann", call="3f2a", expires_at=time.time() + 600)
 
 What it serves: Binding, Allocate, Refresh, CreatePermission, ChannelBind, Send and Data
-indications, ChannelData, over UDP and IPv4; EVEN-PORT, RESERVATION-TOKEN, DONT-FRAGMENT.  What it
-refuses unless told otherwise: every special-purpose peer address (``peer_policy``).
+indications, ChannelData; EVEN-PORT, RESERVATION-TOKEN, DONT-FRAGMENT; passwords by SHA-256; from
+clients over UDP, TCP and TLS to peers over UDP; IPv4.  What it refuses unless told otherwise:
+every special-purpose peer address (``peer_policy``).
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ from ringline.turn.config import TurnConfig
 from ringline.turn.credentials import Credential, mint
 from ringline.turn.error_codes import ErrorCode
 from ringline.turn.errors import ConfigError, ListenError, ParseError, TurnError
-from ringline.turn.io_udp import TurnUdpServer
+from ringline.turn.io_service import TurnService
 from ringline.turn.metrics import DropReason, TurnMetrics
 from ringline.turn.server import TurnServer
 from ringline.turn.stun import Message
@@ -58,6 +59,6 @@ __all__ = [
     "TurnError",
     "TurnMetrics",
     "TurnServer",
-    "TurnUdpServer",
+    "TurnService",
     "mint",
 ]

@@ -15,7 +15,7 @@ __all__ = ["Address", "AddressFamily", "ClientSocket", "Transport", "pack_host",
 Address: TypeAlias = tuple[str, int]
 """Host and port.  A plain tuple, so that what a socket returns is a key without conversion."""
 
-Transport: TypeAlias = Literal["udp"]
+Transport: TypeAlias = Literal["udp", "tcp", "tls"]
 """What a client reaches the server over.  Text because it is part of a key that is looked up for
 each datagram, and the hash of an :class:`~enum.Enum` member is computed in Python."""
 

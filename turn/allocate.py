@@ -74,6 +74,7 @@ class _Opening:
 
     Attributes:
         host: Local address of the first socket of a pair, once it is open.
+        is_abandoned: The client's connection was lost meanwhile.
 
     """
 
@@ -84,6 +85,7 @@ class _Opening:
     relay_port: int
     attempts: int = 1
     host: str | None = None
+    is_abandoned: bool = False
 
 
 class Allocator:
@@ -146,6 +148,9 @@ class Allocator:
     def handle_relay_opened(self, relay_port: int, host: str, now: float) -> None:
         """The edge has the socket of an :class:`OpenRelay`, bound to ``host``."""
         opening = self._openings_by_port.pop(relay_port)
+        if opening.is_abandoned:
+            self._give_up(opening, relay_port)
+            return
         if opening.ports is _Ports.PAIR and opening.host is None:
             opening.host = host
             self._open(opening, relay_port + 1)
@@ -193,6 +198,21 @@ class Allocator:
         self._close(allocation.relay_port, allocation.quota_name)
         self._metrics.allocations = len(self._allocations)
         logger.info("allocation %d: live -> ended", allocation.relay_port)
+
+    def abandon(self, client: ClientSocket) -> None:
+        """Establish nothing for a client that is gone, once its socket is there."""
+        opening = self._openings_by_client.get(client)
+        if opening is not None:
+            opening.is_abandoned = True
+
+    def _give_up(self, opening: _Opening, opened: int) -> None:
+        """Close what was opened for a client that is gone."""
+        self._commands.append(CloseRelay(opened))
+        if opening.host is not None:
+            self._commands.append(CloseRelay(opening.relay_port))
+        self._release_ports(opening.relay_port, opening.ports.count)
+        self._quota.release(opening.quota_name, opening.ports.count)
+        del self._openings_by_client[opening.request.client]
 
     def _is_repeated(self, request: Request, allocation: Allocation | None) -> bool:
         """Answer an Allocate from a client that has one: the same again, or 437 (step 2)."""

@@ -28,7 +28,20 @@ class TurnConfig:
     """IPv4 address to listen on."""
 
     port: int = 3478
-    """UDP port to listen on, RFC 8489's; 0 takes a free one."""
+    """UDP port to listen on, and TCP port, RFC 8489's; 0 takes a free one."""
+
+    tcp: bool = True
+    """Whether the same port serves TCP too, for networks that pass no UDP."""
+
+    tls_port: int = 5349
+    """TCP port for TLS, RFC 8656's; 0 takes a free one.  443 passes more firewalls.  Used if there
+    is a certificate."""
+
+    tls_certificate: str | None = None
+    """File with the certificate and its chain, PEM; :obj:`None`: no TLS."""
+
+    tls_private_key: str | None = None
+    """File with its key, PEM; :obj:`None`: in the same file."""
 
     realm: str = "ringline"
     """Named to clients and part of their keys."""
@@ -90,6 +103,16 @@ class TurnConfig:
     nonce_lifetime: float = 3600.0
     """Seconds; RFC 8489 §9.2.1 wants a limit, and one more round trip an hour costs nothing."""
 
+    max_connections: int = 10_000
+    """TCP and TLS connections of all clients together; each needs a file descriptor."""
+
+    max_connections_per_source: int = 256
+    """Of one address: an office behind one.  What a single machine can take of all of them."""
+
+    stranger_patience: float = 30.0
+    """Seconds that a connection may last without an allocation: several round trips, and a
+    person who looks for the password."""
+
     unauthenticated_replies_per_second: float = 10.0
     """To one source address, in the long run: what a forged source can be hit with."""
 
@@ -112,8 +135,13 @@ class TurnConfig:
             raise ConfigError(f"realm: expected 1 to 127 bytes, got {len(self.realm.encode())}")
         for key in ("host", "relay_host", "external_address"):
             self._check_address(key, getattr(self, key))
-        if not 0 <= self.port <= 65_535:
-            raise ConfigError(f"port: expected 0 to 65535, got {self.port}")
+        for key in ("port", "tls_port"):
+            if not 0 <= getattr(self, key) <= 65_535:
+                raise ConfigError(f"{key}: expected 0 to 65535, got {getattr(self, key)}")
+        if self.tls_private_key is not None and self.tls_certificate is None:
+            raise ConfigError("tls_private_key: of no use without tls_certificate")
+        if self.tls_certificate is not None and self.tcp and 0 < self.tls_port == self.port:
+            raise ConfigError(f"tls_port: {self.port} is port, which serves TCP without TLS")
         if not 1 <= self.first_relay_port <= self.last_relay_port <= 65_535:
             raise ConfigError(
                 "first_relay_port, last_relay_port: expected a range within 1 to 65535, got "
@@ -147,6 +175,9 @@ class TurnConfig:
             "permission_lifetime",
             "channel_lifetime",
             "nonce_lifetime",
+            "max_connections",
+            "max_connections_per_source",
+            "stranger_patience",
             "unauthenticated_replies_per_second",
             "unauthenticated_reply_burst",
         ):

@@ -143,13 +143,26 @@ class TurnServer:
     # Inputs
 
     def handle_client_datagram(self, data: bytes, source: ClientSocket, now: float) -> None:
-        """Take a datagram that came to the listening socket."""
+        """Take a datagram, or what stands for one on a connection, that a client sent."""
         if len(data) < 4 or data[0] > 0x7F:
             self._drop(DropReason.MALFORMED)
         elif data[0] >= 0x40:
             self._handle_channel_data(data, source, now)
         else:
             self._handle_stun(data, source, now)
+
+    def handle_client_closed(self, client: ClientSocket, now: float) -> None:
+        """End what belongs to a client whose connection is gone (RFC 8656 §7.2 calls it that)."""
+        del now
+        allocation = self._allocations.by_client.get(client)
+        if allocation is not None:
+            self._allocations.remove(allocation)
+            self._allocator.release(allocation)
+        self._allocator.abandon(client)
+
+    def has_allocation(self, client: ClientSocket) -> bool:
+        """Tell whether a client has a live allocation."""
+        return client in self._allocations.by_client
 
     def handle_peer_datagram(
         self, relay_port: int, data: bytes, source: Address, now: float
@@ -264,7 +277,11 @@ class TurnServer:
 
     def _handle_stun(self, data: bytes, source: ClientSocket, now: float) -> None:
         relay = self._allocations.by_port.get(source.port)
-        if relay is not None and source.address in (relay.local, relay.relayed):
+        if (
+            relay is not None
+            and source.transport == "udp"
+            and source.address in (relay.local, relay.relayed)
+        ):
             # A relay of ours asks for a relay: somebody builds a loop (invariant 3).
             self._drop(DropReason.DENIED_PEER)
             return

@@ -270,6 +270,7 @@ class RelaySocket:
 
     def connection_lost(self, _: Exception | None) -> None:
         """Hear that the server closed the connection."""
+        self._owner.spawn(self._client.delete())  # ends its refreshing; nothing is left to delete
         self._owner.socket_lost(self)
 
     async def _keep_channel(self, address: Address) -> None:

@@ -100,7 +100,8 @@ async def test_a_call_from_invite_to_hang_up(
     ann.connection.send(wire.CallInvite(call=IDS[0], to="bob", offer=offer))
     created = await ann.hear(wire.CallCreated)
     assert isinstance(created, wire.CallCreated)
-    assert created.ice_servers[1].urls == (f"turn:127.0.0.1:{server.turn_port}?transport=udp",)
+    address = f"turn:127.0.0.1:{server.turn_port}"
+    assert created.ice_servers[1].urls == (f"{address}?transport=udp", f"{address}?transport=tcp")
     incoming = await bob.hear(wire.CallIncoming)
     assert isinstance(incoming, wire.CallIncoming)
     assert (incoming.sender, incoming.offer) == ("ann", offer)

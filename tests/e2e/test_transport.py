@@ -22,7 +22,7 @@ from ringline.client.io_aiortc import (
     TransportStateChanged,
 )
 from ringline.turn.config import TurnConfig
-from ringline.turn.io_udp import TurnUdpServer
+from ringline.turn.io_service import TurnService
 from tests.e2e.transport_ends import LOOPBACK, MakePair, Pair, remote_of
 
 RTP = bytes.fromhex("80600001 00000000 00000001") + b"payload"
@@ -38,7 +38,7 @@ async def turn() -> AsyncIterator[IceServer]:
     config = TurnConfig(
         host="127.0.0.1", port=0, users={"alice": "secret"}, allow_peers=("127.0.0.0/8",)
     )
-    async with TurnUdpServer(config) as server:
+    async with TurnService(config) as server:
         yield IceServer(url=f"turn:127.0.0.1:{server.port}", username="alice", credential="secret")
 
 

@@ -8,7 +8,7 @@ import time
 import pytest
 from aioice import Connection, TransportPolicy, stun, turn
 
-from ringline.turn import TurnConfig, TurnUdpServer, mint
+from ringline.turn import TurnConfig, TurnService, mint
 
 
 class Receiver(asyncio.DatagramProtocol):
@@ -36,7 +36,7 @@ def config(**settings: object) -> TurnConfig:
     return TurnConfig(**(defaults | settings))  # type: ignore[arg-type] # checked by itself
 
 
-async def connect(server: TurnUdpServer, user: str) -> tuple[turn.TurnTransport, Receiver]:
+async def connect(server: TurnService, user: str) -> tuple[turn.TurnTransport, Receiver]:
     minted = mint("s", user=user, call="1", expires_at=time.time() + 60)
     return await turn.create_turn_endpoint(
         Receiver,
@@ -47,7 +47,7 @@ async def connect(server: TurnUdpServer, user: str) -> tuple[turn.TurnTransport,
 
 
 async def test_two_clients_meet_at_their_relayed_addresses() -> None:
-    async with TurnUdpServer(config()) as server:
+    async with TurnService(config()) as server:
         (ann, to_ann), (bob, to_bob) = [await connect(server, user) for user in ("ann", "bob")]
         ann_at, bob_at = ann.get_extra_info("sockname"), bob.get_extra_info("sockname")
         async with asyncio.timeout(10):
@@ -71,7 +71,7 @@ async def test_two_clients_meet_at_their_relayed_addresses() -> None:
 
 
 async def test_a_wrong_password_gets_no_relay() -> None:
-    async with TurnUdpServer(config()) as server:
+    async with TurnService(config()) as server:
         with pytest.raises(stun.TransactionFailed) as caught:
             await turn.create_turn_endpoint(
                 Receiver,
@@ -84,7 +84,7 @@ async def test_a_wrong_password_gets_no_relay() -> None:
 
 
 async def test_a_peer_inside_the_network_is_forbidden() -> None:
-    async with TurnUdpServer(config()) as server:
+    async with TurnService(config()) as server:
         transport, receiver = await connect(server, "ann")
         transport.sendto(b"x", ("127.0.0.1", 9))
         async with asyncio.timeout(10):
@@ -97,7 +97,7 @@ async def test_a_peer_inside_the_network_is_forbidden() -> None:
 
 
 async def test_ice_connects_through_relays_alone() -> None:
-    async with TurnUdpServer(config()) as server:
+    async with TurnService(config()) as server:
         minted = mint("s", user="ann", call="1", expires_at=time.time() + 60)
         agents = [
             Connection(

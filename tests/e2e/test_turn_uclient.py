@@ -1,4 +1,4 @@
-"""coturn's load client through our TURN server: every UDP mode, and not one packet lost.
+"""coturn's load client through our TURN server: UDP, TCP and TLS, and not one packet lost.
 
 The client exits 0 even when it loses packets, so its words are what is judged.
 """
@@ -11,11 +11,13 @@ import re
 import shutil
 import socket
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 from typing import cast
 
 import pytest
 
-from ringline.turn import TurnConfig, TurnUdpServer
+from ringline.turn import TurnConfig, TurnService
+from tests.e2e.test_turn_streams import make_certificate
 
 CLIENT = shutil.which("turnutils_uclient")
 pytestmark = pytest.mark.skipif(CLIENT is None, reason="turnutils_uclient (coturn) not installed")
@@ -31,7 +33,19 @@ TO_PEER = {
     "IPv6 asked for where there is none": "-c -x",
     "mobility asked for where there is none": "-c -M",
 }
-TO_CLIENT = {"client to client, channels": "-y -c", "client to client, indications": "-y -s"}
+BY_STREAM = {
+    "TCP, channels": "-t -c",
+    "TCP, indications": "-t -s",
+    "TCP, channels, padded": "-t -c -D",
+    "TCP, random disconnects": "-t -c -B -m 4",
+    "TLS, channels": "-t -S -c",
+    "TLS, indications": "-t -S -s",
+}
+TO_CLIENT = {
+    "client to client, channels": "-y -c",
+    "client to client, indications": "-y -s",
+    "client to client, TCP": "-y -c -t",
+}
 
 
 class Echo(asyncio.DatagramProtocol):
@@ -77,10 +91,11 @@ async def echo_peers() -> AsyncIterator[int]:
             await asyncio.sleep(0)
 
 
-async def run(server: TurnUdpServer, options: str, password: str = "s3cret") -> tuple[int, str]:  # noqa: S107 - a test
+async def run(server: TurnService, options: str, password: str = "s3cret") -> tuple[int, str]:  # noqa: S107 - a test
     """Return exit code and words of the client."""
     assert CLIENT is not None
-    arguments = f"-p {server.port} -L 127.0.0.1 -u alice -n 20 -m 2 {options}".split()
+    port = server.tls_port if "-S" in options else server.port
+    arguments = f"-p {port} -L 127.0.0.1 -u alice -n 20 -m 2 {options}".split()
     process = await asyncio.create_subprocess_exec(
         CLIENT,
         *arguments,
@@ -126,7 +141,7 @@ def config(**settings: object) -> TurnConfig:
 
 async def test_every_mode_to_a_peer_loses_nothing() -> None:
     modes = TO_PEER | {"time-limited credentials": "-c -W fleet"}
-    async with TurnUdpServer(config(allow_peers=("127.0.0.0/8",))) as server, echo_peers() as port:
+    async with TurnService(config(allow_peers=("127.0.0.0/8",))) as server, echo_peers() as port:
         results = await asyncio.gather(
             *(run(server, f"-e 127.0.0.1 -r {port} {options}") for options in modes.values())
         )
@@ -134,8 +149,22 @@ async def test_every_mode_to_a_peer_loses_nothing() -> None:
     assert {mode: what for mode, what in wrong.items() if what} == {}
 
 
+async def test_every_mode_by_connection_loses_nothing(tmp_path: Path) -> None:
+    settings = config(
+        allow_peers=("127.0.0.0/8",),
+        tls_port=0,
+        tls_certificate=make_certificate(tmp_path, "turn.example"),
+    )
+    async with TurnService(settings) as server, echo_peers() as port:
+        results = await asyncio.gather(
+            *(run(server, f"-e 127.0.0.1 -r {port} {options}") for options in BY_STREAM.values())
+        )
+    wrong = {mode: verdict(*result) for mode, result in zip(BY_STREAM, results, strict=True)}
+    assert {mode: what for mode, what in wrong.items() if what} == {}
+
+
 async def test_client_to_client_needs_no_open_range() -> None:
-    async with TurnUdpServer(config()) as server:
+    async with TurnService(config()) as server:
         results = await asyncio.gather(*(run(server, options) for options in TO_CLIENT.values()))
         metrics = server.metrics
     wrong = {mode: verdict(*result) for mode, result in zip(TO_CLIENT, results, strict=True)}
@@ -144,7 +173,7 @@ async def test_client_to_client_needs_no_open_range() -> None:
 
 
 async def test_a_wrong_password_allocates_nothing() -> None:
-    async with TurnUdpServer(config()) as server:
+    async with TurnService(config()) as server:
         code, output = await run(server, "-c -y", password="wrong")
         assert code != 0
         assert "Cannot complete Allocation" in output
@@ -152,6 +181,6 @@ async def test_a_wrong_password_allocates_nothing() -> None:
 
 
 async def test_it_serves_on_after_a_client_that_breaks_the_rules() -> None:
-    async with TurnUdpServer(config(allow_peers=("127.0.0.0/8",))) as server, echo_peers() as port:
+    async with TurnService(config(allow_peers=("127.0.0.0/8",))) as server, echo_peers() as port:
         await run(server, f"-e 127.0.0.1 -r {port} -c -N")  # channel numbers out of the range
         assert verdict(*await run(server, f"-e 127.0.0.1 -r {port} -c")) == ""

@@ -27,7 +27,7 @@ from ringline.client.io_aiortc import (
     TransportStateChanged,
 )
 from ringline.turn.config import TurnConfig
-from ringline.turn.io_udp import TurnUdpServer
+from ringline.turn.io_service import TurnService
 
 
 def say(**line: Any) -> None:
@@ -37,7 +37,7 @@ def say(**line: Any) -> None:
 
 async def serve(address: str) -> None:
     config = TurnConfig(host=address, users={"alice": "secret"}, allow_peers=("0.0.0.0/0",))
-    async with TurnUdpServer(config):
+    async with TurnService(config):
         say(state="ready")
         await asyncio.Event().wait()
 

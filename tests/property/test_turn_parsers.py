@@ -23,6 +23,7 @@ from ringline.turn.attributes import (
 )
 from ringline.turn.channel_data import parse_channel_data, serialize_channel_data
 from ringline.turn.peer_policy import PeerPolicy, parse_networks
+from ringline.turn.stream import STRANGER_LIMIT, StreamReader
 from ringline.turn.stun import Integrity, Message, MessageClass
 
 HOSTS = st.ip_addresses().map(str)
@@ -163,3 +164,16 @@ def test_a_range_is_what_ipaddress_says_it_is(base: Any, prefix: int, other: Any
     for host in (base, other):
         if host in parsed:
             assert closed.judge((str(host), 9)).value == "denied"
+
+
+@given(st.lists(st.binary(max_size=40), max_size=20))
+def test_a_stream_gives_messages_of_its_bytes_or_ends(parts: list[bytes]) -> None:
+    reader, came, given_out = StreamReader(), b"", b""
+    try:
+        for part in parts:
+            came += part
+            given_out += b"".join(reader.feed(part))
+            assert came.startswith(given_out)
+    except ParseError:
+        return
+    assert len(came) - len(given_out) < STRANGER_LIMIT

@@ -33,7 +33,7 @@ def test_each_client_gets_the_host_that_it_reached() -> None:
     servers, _ = minted(external_host=None, reached_host="192.0.2.7")
     assert [server.urls for server in servers] == [
         ("stun:192.0.2.7:3478",),
-        ("turn:192.0.2.7:3478?transport=udp",),
+        ("turn:192.0.2.7:3478?transport=udp", "turn:192.0.2.7:3478?transport=tcp"),
     ]
 
 

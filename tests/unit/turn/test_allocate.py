@@ -249,3 +249,46 @@ def test_two_thousand_allocations_leave_nothing_behind(make_bench: MakeBench) ->
     assert allocator._openings_by_port == {}
     assert len(bench.server._allocations) == 0
     assert len(bench.server._allocations._deadlines._heap) < 20
+
+
+def test_a_client_that_hangs_up_loses_its_relay(bench: Bench) -> None:
+    ann = bench.client()
+    ann.allocate()
+    assert bench.server.has_allocation(ann.socket)
+    bench.server.handle_client_closed(ann.socket, bench.now)
+    assert bench.drain() == [CloseRelay(ann.port)]
+    assert not bench.server.has_allocation(ann.socket)
+    bench.server.handle_client_closed(ann.socket, bench.now)  # harmless
+    assert bench.drain() == []
+
+
+@pytest.mark.parametrize("even", [None, False, True])
+def test_a_client_that_hangs_up_while_its_socket_opens_leaves_nothing(
+    make_bench: MakeBench, even: bool | None
+) -> None:
+    bench = make_bench(max_allocations_per_user=2, first_relay_port=50_000, last_relay_port=50_001)
+    bench.open_relays = False
+    ann = bench.client()
+    values = () if even is None else ((EVEN_PORT, even),)
+    (command,) = ann.request(Method.ALLOCATE, (REQUESTED_TRANSPORT, 17), *values)
+    assert isinstance(command, OpenRelay)
+    bench.server.handle_client_closed(ann.socket, bench.now)
+    assert bench.drain() == []
+    bench.server.handle_relay_opened(command.relay_port, "203.0.113.1", bench.now)
+    assert bench.drain() == [CloseRelay(command.relay_port)]
+    bench.open_relays = True
+    again = bench.client(port=5001)
+    again.allocate((EVEN_PORT, True))  # both ports and the whole quota are free
+
+
+def test_a_pair_half_open_is_closed_whole(bench: Bench) -> None:
+    bench.open_relays = False
+    ann = bench.client()
+    (first,) = ann.request(Method.ALLOCATE, (REQUESTED_TRANSPORT, 17), (EVEN_PORT, True))
+    assert isinstance(first, OpenRelay)
+    bench.server.handle_relay_opened(first.relay_port, "203.0.113.1", bench.now)
+    (second,) = bench.drain()
+    assert isinstance(second, OpenRelay)
+    bench.server.handle_client_closed(ann.socket, bench.now)
+    bench.server.handle_relay_opened(second.relay_port, "203.0.113.1", bench.now)
+    assert bench.drain() == [CloseRelay(second.relay_port), CloseRelay(first.relay_port)]

@@ -1,9 +1,9 @@
-"""TurnUdpServer: the sockets and the clock of the TURN server, on asyncio.
+"""TurnService: the sockets and the clock of the TURN server, on asyncio.
 
-One listening socket for all clients, one socket per relay, one timer.  The sockets are read by
-``loop.add_reader`` and written at once, without asyncio's transports between: a relay must not
-queue what the network does not take, and a wake-up can then read all that has come instead of
-one datagram.
+One UDP socket for all clients beside the connections of :mod:`~ringline.turn.io_stream`, one
+socket per relay, one timer.  The UDP sockets are read by ``loop.add_reader`` and written at once,
+without asyncio's transports between: a relay must not queue what the network does not take, and a
+wake-up can then read all that has come instead of one datagram.
 
 There are no decisions here: each datagram goes to :class:`~ringline.turn.server.TurnServer`, and
 what it commands is done before the next one is read.
@@ -16,25 +16,30 @@ import dataclasses
 import logging
 import os
 import socket
+import ssl
 import sys
 import time
 from collections.abc import Callable
 from types import TracebackType
-from typing import Final, Self
+from typing import Final, Literal, Self
 
 from ringline.turn.addresses import ClientSocket
 from ringline.turn.commands import OpenRelay, SendToClient, SendToPeer
 from ringline.turn.config import TurnConfig
-from ringline.turn.errors import ListenError
+from ringline.turn.errors import ConfigError, ListenError
+from ringline.turn.io_stream import StreamListener
 from ringline.turn.metrics import DropReason, TurnMetrics
 from ringline.turn.server import TurnServer
 
-__all__ = ["TurnUdpServer"]
+__all__ = ["TurnService"]
 
 logger = logging.getLogger(__name__)
 
 _BATCH: Final = 32
 """Datagrams read in one wake-up of a socket, so that a busy one does not starve the others."""
+
+_FREE_PORT_ATTEMPTS: Final = 20
+"""Where any free port will do, it has to be free for TCP as well."""
 
 _DATAGRAM: Final = 65_536  # the largest there is
 _LISTENER_BUFFER: Final = 4 << 20  # a burst of key frames from every client; the kernel may cap it
@@ -47,11 +52,11 @@ _IP_PMTUDISC_DONT: Final = 0
 _IP_PMTUDISC_DO: Final = 2
 
 
-class TurnUdpServer:
-    """A running TURN server on UDP.
+class TurnService:
+    """A running TURN server.
 
-    Either ``async with TurnUdpServer(config) as server:`` or
-    ``server = await TurnUdpServer.start(config)`` and later ``await server.close()``.
+    Either ``async with TurnService(config) as server:`` or
+    ``server = await TurnService.start(config)`` and later ``await server.close()``.
 
     Args:
         config: How it behaves.
@@ -64,8 +69,11 @@ class TurnUdpServer:
         self._wall_clock: Final = wall_clock
         self._relays: Final[dict[int, socket.socket]] = {}
         self._listener: socket.socket | None = None
+        self._streams: Final[dict[str, StreamListener]] = {}  # by transport
+        self._tls: ssl.SSLContext | None = None
         self._core: TurnServer | None = None
         self._timer: asyncio.TimerHandle | None = None
+        self._loop: Final = asyncio.get_running_loop()
 
     @classmethod
     async def start(cls, config: TurnConfig) -> Self:
@@ -98,8 +106,14 @@ class TurnUdpServer:
 
     @property
     def port(self) -> int:
-        """The UDP port that it listens on."""
+        """The UDP port that it listens on, and the TCP port if it does."""
         return self._config.port
+
+    @property
+    def tls_port(self) -> int | None:
+        """The TCP port that it serves TLS on, if it does."""
+        listener = self._streams.get("tls")
+        return None if listener is None else listener.port
 
     @property
     def metrics(self) -> TurnMetrics:
@@ -122,27 +136,87 @@ class TurnUdpServer:
         if self._core is not None:
             raise RuntimeError("a TURN server is opened once; this one was")
         config = self._config
+        if config.tls_certificate is not None:
+            self._tls = _tls_context(config)
+        listener = await self._listen()
+        self._core = TurnServer(
+            self._config, wall_clock=self._wall_clock, dont_fragment=_CAN_SET_DONT_FRAGMENT
+        )
+        self._listener = listener
+        self._loop.add_reader(listener, self._read_listener, listener, self._core)
+        logger.info("TURN: listening on %s:%d/udp", self.host, self.port)
+
+    def reload(self) -> None:
+        """Read certificate and key again; connections that are open keep the old ones.
+
+        Raises:
+            ConfigError: If they cannot be read; the old ones stay in force.
+
+        """
+        if self._tls is not None:
+            _tls_context(self._config)  # refuses what does not fit, before the live one is touched
+            _load_certificate(self._tls, self._config)
+            logger.info("TURN: the certificate was read again")
+
+    async def _listen(self) -> socket.socket:
+        """Open the UDP socket and the listeners of connections, UDP and TCP on one port."""
+        config = self._config
+        attempts = 1 if config.port else _FREE_PORT_ATTEMPTS
+        for attempt in range(attempts):
+            listener = self._listen_udp(config)
+            port = listener.getsockname()[1]
+            self._config = dataclasses.replace(config, port=port)
+            try:
+                await self._listen_streams(port)
+            except ListenError:
+                listener.close()
+                await self._close_streams()
+                if attempt + 1 == attempts:
+                    raise
+            else:
+                return listener
+        raise AssertionError  # the last attempt returned or raised
+
+    def _listen_udp(self, config: TurnConfig) -> socket.socket:
         try:
-            listener = _open_socket(config.host, config.port, buffer=_LISTENER_BUFFER)
+            return _open_socket(config.host, config.port, buffer=_LISTENER_BUFFER)
         except OSError as error:
             reason = os.strerror(error.errno) if error.errno else str(error)
             raise ListenError(
                 f"TURN: cannot listen on {config.host}:{config.port}/udp: {reason}"
             ) from None
-        self._config = dataclasses.replace(config, port=listener.getsockname()[1])
-        self._core = TurnServer(
-            self._config, wall_clock=self._wall_clock, dont_fragment=_CAN_SET_DONT_FRAGMENT
+
+    async def _listen_streams(self, port: int) -> None:
+        if self._config.tcp:
+            await self._listen_stream("tcp", port, None)
+        if self._tls is not None:
+            await self._listen_stream("tls", self._config.tls_port, self._tls)
+
+    async def _listen_stream(
+        self, transport: Literal["tcp", "tls"], port: int, tls: ssl.SSLContext | None
+    ) -> None:
+        listener = StreamListener(
+            self._config,
+            transport,
+            on_dropped=self._count_drop,
+            on_message=self._handle_message,
+            on_closed=self._handle_closed,
+            has_allocation=lambda client: self._running().has_allocation(client),
         )
-        self._listener = listener
-        self._loop: asyncio.AbstractEventLoop = asyncio.get_running_loop()
-        self._loop.add_reader(listener, self._read_listener, listener, self._core)
-        logger.info("TURN: listening on %s:%d/udp", self.host, self.port)
+        self._streams[transport] = listener
+        await listener.open(port, tls)
+
+    async def _close_streams(self) -> None:
+        for listener in self._streams.values():
+            await listener.close()
+        self._streams.clear()
 
     async def close(self) -> None:
         """Close every socket; allocations end without a word.  Harmless when closed already."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+        await self._close_streams()
         for port in list(self._relays):
             self._close_relay(port)
         if self._listener is not None:
@@ -155,6 +229,24 @@ class TurnUdpServer:
         if self._core is None:
             raise RuntimeError("the TURN server is not open")
         return self._core
+
+    def _handle_message(self, message: bytes, client: ClientSocket) -> None:
+        """Take what a connection brought."""
+        core = self._running()
+        core.handle_client_datagram(message, client, self._loop.time())
+        if self._listener is not None:
+            self._perform(core, self._listener)
+        self._arm(core)
+
+    def _handle_closed(self, client: ClientSocket) -> None:
+        core = self._running()
+        core.handle_client_closed(client, self._loop.time())
+        if self._listener is not None:
+            self._perform(core, self._listener)
+        self._arm(core)
+
+    def _count_drop(self, reason: DropReason) -> None:
+        self._running().metrics.dropped[reason] += 1
 
     def _read_listener(self, listener: socket.socket, core: TurnServer) -> None:
         now = self._loop.time()
@@ -191,6 +283,9 @@ class TurnUdpServer:
         while (command := core.poll_command()) is not None:
             if isinstance(command, SendToClient):
                 client = command.client
+                if client.transport != "udp":
+                    self._streams[client.transport].send(client, command.data)
+                    continue
                 try:
                     listener.sendto(command.data, (client.host, client.port))
                 except OSError as error:
@@ -259,6 +354,30 @@ class TurnUdpServer:
     def _count_failure(self, core: TurnServer, error: OSError) -> None:
         core.metrics.dropped[DropReason.SOCKET] += 1
         logger.debug("TURN: socket: %s", error)
+
+
+def _tls_context(config: TurnConfig) -> ssl.SSLContext:
+    """Return what TLS connections are accepted with.
+
+    Raises:
+        ConfigError: If certificate or key cannot be used.
+
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2  # RFC 9325 §3.1.1
+    _load_certificate(context, config)
+    return context
+
+
+def _load_certificate(context: ssl.SSLContext, config: TurnConfig) -> None:
+    assert config.tls_certificate is not None  # noqa: S101 - the caller has looked
+    try:
+        context.load_cert_chain(config.tls_certificate, config.tls_private_key)
+    except (OSError, ssl.SSLError) as error:
+        files = config.tls_certificate
+        if config.tls_private_key is not None:
+            files += f", {config.tls_private_key}"
+        raise ConfigError(f"tls_certificate: cannot use {files}: {error}") from None
 
 
 def _open_socket(host: str, port: int, *, buffer: int | None = None) -> socket.socket:

@@ -10,7 +10,7 @@ from typing import Self
 
 import pytest
 
-from ringline.turn import DropReason, ListenError, Message, TurnConfig, TurnUdpServer
+from ringline.turn import DropReason, ListenError, Message, TurnConfig, TurnService
 from ringline.turn.attributes import (
     CHANNEL_NUMBER,
     DATA,
@@ -57,14 +57,14 @@ class Wire:
         async with asyncio.timeout(5):
             return await loop.sock_recvfrom(self.socket, 65_536)
 
-    async def ask(self, server: TurnUdpServer, message: Message, nonce: str = "") -> Message:
+    async def ask(self, server: TurnService, message: Message, nonce: str = "") -> Message:
         if nonce:
             message.add(USERNAME, "ann").add(REALM, "ringline").add(NONCE, nonce)
         data = message.serialize(integrity_key=KEY if nonce else None)
         self.socket.sendto(data, ("127.0.0.1", server.port))
         return Message.parse((await self.receive())[0])
 
-    async def allocate(self, server: TurnUdpServer, **extra: bytes | bool) -> tuple[Message, str]:
+    async def allocate(self, server: TurnService, **extra: bytes | bool) -> tuple[Message, str]:
         nonce = (await self.ask(server, request(Method.ALLOCATE))).get(NONCE) or ""
         message = request(Method.ALLOCATE).add(REQUESTED_TRANSPORT, 17)
         if "even" in extra:
@@ -90,12 +90,12 @@ async def eventually(condition: Callable[[], bool]) -> None:
             await asyncio.sleep(0.005)
 
 
-@pytest.mark.parametrize("start", [TurnUdpServer.start, None])
+@pytest.mark.parametrize("start", [TurnService.start, None])
 async def test_it_starts_and_closes_in_both_ways(
-    start: Callable[[TurnConfig], Awaitable[TurnUdpServer]] | None,
+    start: Callable[[TurnConfig], Awaitable[TurnService]] | None,
 ) -> None:
     if start is None:
-        async with TurnUdpServer(config()) as server:
+        async with TurnService(config()) as server:
             port = server.port
     else:
         server = await start(config())
@@ -103,21 +103,21 @@ async def test_it_starts_and_closes_in_both_ways(
         await server.close()
     assert port > 0
     await server.close()  # harmless
-    again = await TurnUdpServer.start(config(port=port))  # the port is free
+    again = await TurnService.start(config(port=port))  # the port is free
     await again.close()
 
 
 async def test_a_port_in_use_is_one_clear_line() -> None:
-    async with TurnUdpServer(config()) as server:
+    async with TurnService(config()) as server:
         with pytest.raises(ListenError) as caught:
-            await TurnUdpServer.start(config(port=server.port))
+            await TurnService.start(config(port=server.port))
     assert str(caught.value) == (
         f"TURN: cannot listen on 127.0.0.1:{server.port}/udp: Address already in use"
     )
 
 
 async def test_metrics_belong_to_an_open_server() -> None:
-    server = TurnUdpServer(config())
+    server = TurnService(config())
     with pytest.raises(RuntimeError, match="not open"):
         _ = server.metrics
     async with server:
@@ -127,7 +127,7 @@ async def test_metrics_belong_to_an_open_server() -> None:
 
 
 async def test_binding_tells_the_reflexive_address() -> None:
-    async with TurnUdpServer(config()) as server:
+    async with TurnService(config()) as server:
         with Wire() as wire:
             answer = await wire.ask(server, request(Method.BINDING))
             assert answer.get(XOR_MAPPED_ADDRESS) == wire.address
@@ -135,7 +135,7 @@ async def test_binding_tells_the_reflexive_address() -> None:
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0"])  # noqa: S104 - loopback clients only
 async def test_data_goes_to_a_peer_and_back(host: str) -> None:
-    async with TurnUdpServer(config(host=host, allow_peers=("127.0.0.0/8",))) as server:
+    async with TurnService(config(host=host, allow_peers=("127.0.0.0/8",))) as server:
         with Wire() as client, Wire() as peer:
             answer, nonce = await client.allocate(server)
             relayed = relayed_address(answer)
@@ -154,7 +154,7 @@ async def test_data_goes_to_a_peer_and_back(host: str) -> None:
 
 
 async def test_a_pair_of_ports_is_open_before_the_answer() -> None:
-    async with TurnUdpServer(config()) as server:
+    async with TurnService(config()) as server:
         with Wire() as rtp, Wire() as rtcp:
             first, _ = await rtp.allocate(server, even=True)
             token = first.get(RESERVATION_TOKEN)
@@ -170,7 +170,7 @@ async def test_a_taken_relay_port_is_passed_over() -> None:
         taken = squatter.address[1]
         first = taken if taken < 65_535 else taken - 1
         settings = config(first_relay_port=first, last_relay_port=first + 1)
-        async with TurnUdpServer(settings) as server:
+        async with TurnService(settings) as server:
             with Wire() as client:
                 answer, _ = await client.allocate(server)
                 # One of two is free, and each attempt takes another than the last.
@@ -178,7 +178,7 @@ async def test_a_taken_relay_port_is_passed_over() -> None:
 
 
 async def test_the_relay_closes_with_its_allocation() -> None:
-    async with TurnUdpServer(config()) as server:
+    async with TurnService(config()) as server:
         with Wire() as client:
             answer, nonce = await client.allocate(server)
             port = relayed_address(answer)[1]
@@ -190,7 +190,7 @@ async def test_the_relay_closes_with_its_allocation() -> None:
 
 async def test_the_timer_ends_an_allocation() -> None:
     settings = config(default_lifetime=0.2, max_lifetime=0.2)
-    async with TurnUdpServer(settings) as server:
+    async with TurnService(settings) as server:
         with Wire() as client:
             answer, _ = await client.allocate(server)
             assert server.metrics.allocations == 1
@@ -199,7 +199,7 @@ async def test_the_timer_ends_an_allocation() -> None:
 
 
 async def test_closing_closes_the_relays() -> None:
-    server = await TurnUdpServer.start(config())
+    server = await TurnService.start(config())
     with Wire() as client:
         answer, _ = await client.allocate(server)
         await server.close()
@@ -207,7 +207,7 @@ async def test_closing_closes_the_relays() -> None:
 
 
 async def test_what_the_network_does_not_take_is_counted() -> None:
-    async with TurnUdpServer(config(allow_peers=("240.0.0.0/4",))) as server:
+    async with TurnService(config(allow_peers=("240.0.0.0/4",))) as server:
         with Wire() as client:
             _, nonce = await client.allocate(server)
             peer = ("255.255.255.255", 9)  # broadcast, which the socket may not send to
@@ -222,7 +222,7 @@ async def test_what_the_network_does_not_take_is_counted() -> None:
 
 
 async def test_rubbish_ends_nothing(caplog: pytest.LogCaptureFixture) -> None:
-    async with TurnUdpServer(config()) as server:
+    async with TurnService(config()) as server:
         with Wire() as wire, caplog.at_level(logging.DEBUG):
             for data in (b"", b"\x00", b"\x40\x00", b"\xff" * 1500, bytes(20), b"\x00" * 65_507):
                 wire.socket.sendto(data, ("127.0.0.1", server.port))

@@ -1,0 +1,215 @@
+"""Stream edge: clients that reach the server by TCP or TLS, for networks that pass no UDP.
+
+Each connection is a client socket of its own; what leaves its relay is UDP like everybody's.  A
+connection costs memory before anybody has proved anything, so there are limits: connections in
+all and per source, the size of a stranger's message, the time that it has to become a client.
+
+No decisions about TURN are made here: messages go to :class:`~ringline.turn.server.TurnServer`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import ssl
+from collections.abc import Callable
+from typing import Final, Literal, cast
+
+from ringline.turn.addresses import ClientSocket
+from ringline.turn.config import TurnConfig
+from ringline.turn.errors import ListenError, ParseError
+from ringline.turn.metrics import DropReason
+from ringline.turn.stream import MAX_MESSAGE, StreamReader, pad
+
+__all__ = ["StreamListener"]
+
+logger = logging.getLogger(__name__)
+
+_MAX_UNSENT: Final = 256 * 1024
+"""Bytes that wait for a slow connection; what comes then is dropped, as a full queue of UDP drops
+it.  A second of good video: older is worth nothing."""
+
+_SWEEP: Final = 5.0  # seconds between two looks for strangers that have stayed too long
+
+
+class StreamListener:
+    """Accepts connections of one kind.
+
+    Args:
+        config: Limits and address.
+        transport: What the clients' sockets are called.
+        on_dropped: Called when something goes no further.
+        on_message: Called with each message and the client socket it came from.
+        on_closed: Called when a client socket is gone.
+        has_allocation: Tells who is no stranger any more.
+
+    """
+
+    def __init__(
+        self,
+        config: TurnConfig,
+        transport: Literal["tcp", "tls"],
+        *,
+        on_dropped: Callable[[DropReason], None],
+        on_message: Callable[[bytes, ClientSocket], None],
+        on_closed: Callable[[ClientSocket], None],
+        has_allocation: Callable[[ClientSocket], bool],
+    ) -> None:
+        self._config: Final = config
+        self.transport: Final = transport
+        self.on_dropped: Final = on_dropped
+        self.on_message: Final = on_message
+        self.on_closed: Final = on_closed
+        self.has_allocation: Final = has_allocation
+        self._connections: Final[dict[ClientSocket, _Connection]] = {}
+        self._per_host: Final[dict[str, int]] = {}
+        self._server: asyncio.Server | None = None
+        self._loop: Final = asyncio.get_running_loop()
+        self._sweeper: asyncio.TimerHandle | None = None
+        self._closing = False
+
+    async def open(self, port: int, tls: ssl.SSLContext | None = None) -> None:
+        """Listen.
+
+        Raises:
+            ListenError: If the port is taken or the address is not ours.
+
+        """
+        host = self._config.host
+        try:
+            self._server = await self._loop.create_server(
+                lambda: _Connection(self),
+                host,
+                port,
+                ssl=tls,
+                ssl_handshake_timeout=None if tls is None else self._config.stranger_patience,
+            )
+        except OSError as error:
+            reason = os.strerror(error.errno) if error.errno else str(error)
+            raise ListenError(f"TURN: cannot listen on {host}:{port}/tcp: {reason}") from None
+        self._sweeper = self._loop.call_later(_SWEEP, self._sweep)
+        logger.info("TURN: listening on %s:%d/%s", host, self.port, self.transport)
+
+    @property
+    def port(self) -> int:
+        """The TCP port that it listens on."""
+        assert self._server is not None  # noqa: S101 - opened
+        return cast("int", self._server.sockets[0].getsockname()[1])
+
+    def send(self, client: ClientSocket, message: bytes) -> None:
+        """Send a message, unless the client is gone or does not read."""
+        connection = self._connections.get(client)
+        if connection is None or not connection.send(message):
+            self.on_dropped(DropReason.SOCKET)
+
+    async def close(self) -> None:
+        """Close the listener and every connection."""
+        self._closing = True
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+        if self._server is not None:
+            self._server.close()
+        for connection in list(self._connections.values()):
+            connection.abort()
+        await asyncio.sleep(0)  # they hear of it in the next turn of the loop
+
+    # For connections
+
+    def admit(self, connection: _Connection, client: ClientSocket) -> bool:
+        """Take in a connection, if there is room for it."""
+        config = self._config
+        count = self._per_host.get(client.host, 0)
+        if (
+            self._closing
+            or len(self._connections) >= config.max_connections
+            or count >= config.max_connections_per_source
+        ):
+            return False
+        self._per_host[client.host] = count + 1
+        self._connections[client] = connection
+        return True
+
+    def forget(self, client: ClientSocket) -> None:
+        """Let a connection that was admitted go."""
+        del self._connections[client]
+        left = self._per_host.pop(client.host) - 1
+        if left:
+            self._per_host[client.host] = left
+        if not self._closing:
+            self.on_closed(client)
+
+    def now(self) -> float:
+        """Return the loop's time."""
+        return self._loop.time()
+
+    def _sweep(self) -> None:
+        """Close the connections of strangers that have had their time."""
+        self._sweeper = self._loop.call_later(_SWEEP, self._sweep)
+        before = self.now() - self._config.stranger_patience
+        for client, connection in list(self._connections.items()):
+            if connection.idle_since < before and not self.has_allocation(client):
+                connection.abort()
+
+
+class _Connection(asyncio.Protocol):
+    """One client's connection."""
+
+    def __init__(self, listener: StreamListener) -> None:
+        self._listener: Final = listener
+        self._reader: Final = StreamReader()
+        self._transport: asyncio.Transport | None = None
+        self._client: ClientSocket | None = None
+        self.idle_since = listener.now()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)
+        host, port = transport.get_extra_info("peername")[:2]
+        client = ClientSocket(host, port, self._listener.transport)
+        if self._listener.admit(self, client):
+            self._client = client
+        else:
+            self._listener.on_dropped(DropReason.RATE_LIMITED)
+            self._transport.abort()
+
+    def data_received(self, data: bytes) -> None:
+        client, listener = self._client, self._listener
+        if client is None or self._transport is None:
+            return
+        try:
+            messages = self._reader.feed(data)
+        except ParseError as error:
+            listener.on_dropped(DropReason.MALFORMED)
+            logger.debug("TURN: connection closed: %s", error)
+            self._transport.abort()
+            return
+        if not messages:
+            return
+        for message in messages:
+            listener.on_message(message, client)
+        is_known = listener.has_allocation(client)
+        if is_known:
+            self._reader.limit = MAX_MESSAGE
+            self.idle_since = listener.now()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if exc is not None:
+            logger.debug("TURN: connection lost: %s", exc)
+        if self._client is not None:
+            client, self._client = self._client, None
+            self._listener.forget(client)
+
+    def send(self, message: bytes) -> bool:
+        """Send a message; return whether there was room for it."""
+        transport = self._transport
+        if transport is None or transport.is_closing():
+            return False
+        if transport.get_write_buffer_size() > _MAX_UNSENT:
+            return False
+        transport.write(pad(message))
+        return True
+
+    def abort(self) -> None:
+        """Close at once."""
+        if self._transport is not None:
+            self._transport.abort()
