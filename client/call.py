@@ -73,6 +73,7 @@ from ringline.client.transport import PathChanged as TransportPathChanged
 from ringline.media.codecs.registry import CodecRegistry
 from ringline.media.frames import AudioFrame, Kind, VideoFrame
 from ringline.media.get_stats import StatsReport
+from ringline.media.quality import QualityChanged
 from ringline.media.send.encode import PauseReason
 from ringline.media.send.events import VideoPaused, VideoResumed
 from ringline.media.session import SessionConfig, SessionStats
@@ -819,6 +820,8 @@ class Call:
                 self._event(SendingPaused("video", paused=True, reason=_PAUSED[event.reason]))
             case VideoResumed():
                 self._event(SendingPaused("video", paused=False, reason="video goes on"))
+            case QualityChanged():
+                self._event(event)
 
     def _set_muted(self, kind: Kind, *, muted: bool) -> None:
         self._check_alive()

@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from ringline.client.call_state import CallState
 from ringline.client.transport import PathKind
 from ringline.media.frames import Kind
+from ringline.media.quality import QualityChanged
 
 __all__ = [
     "CallEvent",
     "Ended",
     "PathChanged",
+    "QualityChanged",
     "RemoteMuted",
     "SendingPaused",
     "StateChanged",
@@ -79,4 +81,12 @@ class Ended:
     detail: str = ""
 
 
-CallEvent = StateChanged | PathChanged | RemoteMuted | VideoRequested | SendingPaused | Ended
+CallEvent = (
+    StateChanged
+    | PathChanged
+    | RemoteMuted
+    | VideoRequested
+    | SendingPaused
+    | QualityChanged
+    | Ended
+)

@@ -28,6 +28,7 @@ from ringline.client.events import (
     CallEvent,
     Ended,
     PathChanged,
+    QualityChanged,
     RemoteMuted,
     SendingPaused,
     StateChanged,
@@ -43,6 +44,7 @@ from ringline.client.io_talk_options import (
     open_sinks,
     tell_notes,
 )
+from ringline.client.quality_words import describe_quality
 from ringline.client.source_choice import Origin, SourceChoice
 from ringline.client.talk_output import Output
 from ringline.client.witness import Witness
@@ -229,6 +231,17 @@ class _Talk:
                 tell("muted", f"{peer} {verb} {what}", kind=kind, muted=muted)
             case SendingPaused(kind, paused, reason):
                 tell("paused", reason, kind=kind, paused=paused, reason=reason)
+            case QualityChanged(direction, quality):
+                tell(
+                    "quality",
+                    describe_quality(direction, quality),
+                    direction=direction,
+                    score=quality.score,
+                    sound=quality.sound,
+                    picture=quality.picture,
+                    cause=quality.cause.value,
+                    side=None if quality.side is None else quality.side.value,
+                )
             case VideoRequested():
                 self._answer_video()
             case Ended(reason, detail):

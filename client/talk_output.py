@@ -10,6 +10,9 @@ With ``--json`` each line is an object with a ``type``:
 ``path``     ``path``: direct or relay; ``kind``: host, srflx or relay
 ``muted``    ``kind``, ``muted``: the other side stopped sending sound or picture, or went on
 ``paused``   ``kind``, ``paused``, ``reason``: we did, for the network has no room
+``quality``  a direction is notably better or worse: ``direction`` (receiving or sending),
+             ``score``, ``sound``, ``picture`` (1 to 5), ``cause`` (none, loss, delay, bandwidth
+             or cpu), ``side`` (whose: our upload, their upload, our device, their device)
 ``message``  ``text``: from the other side
 ``stats``    each second: ``second``, ``path``, ``received``, ``sent``
              (fields of :class:`~.call_rows.ReceivedRow` and :class:`~.call_rows.SentRow`)

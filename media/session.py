@@ -38,6 +38,8 @@ from ringline.media.errors import ParseError
 from ringline.media.frames import AudioFrame, Kind, VideoFrame
 from ringline.media.jobs import Job
 from ringline.media.parameters import SessionParameters
+from ringline.media.quality import CallQuality, QualityConfig, QualityMeter
+from ringline.media.quality_window import Sample
 from ringline.media.receive.pipeline import ReceiveConfig, ReceivePipeline, ReceiveStats
 from ringline.media.rtp.packet import is_rtcp
 from ringline.media.rtp.rtcp import (
@@ -65,6 +67,7 @@ class SessionConfig:
 
     send: SendConfig = field(default_factory=SendConfig)
     receive: ReceiveConfig = field(default_factory=ReceiveConfig)
+    quality: QualityConfig = field(default_factory=QualityConfig)
 
 
 @dataclass(slots=True)
@@ -74,6 +77,7 @@ class SessionStats:
     Attributes:
         round_trip: Seconds, from receiver reports; :obj:`None` before the first.
         malformed_datagrams: RTCP that did not parse; RTP is counted in ``receive``.
+        quality: How good it is, each way.
 
     """
 
@@ -81,6 +85,7 @@ class SessionStats:
     receive: ReceiveStats
     round_trip: float | None
     malformed_datagrams: int
+    quality: CallQuality = field(default_factory=CallQuality)
 
 
 class MediaSession:
@@ -117,6 +122,8 @@ class MediaSession:
         self._rtcp: Final[deque[bytes]] = deque()
         self._job_owners: Final[dict[int, SendPipeline | ReceivePipeline]] = {}
         self._malformed = 0
+        self._arrived = 0
+        self._quality: Final = QualityMeter(config.quality)
 
     # Inputs
 
@@ -130,6 +137,7 @@ class MediaSession:
 
     def handle_datagram(self, data: bytes, now: float) -> None:
         """Take one decrypted datagram, RTP or RTCP, that arrived at ``now``."""
+        self._arrived += 1
         if is_rtcp(data):
             self._handle_rtcp(data, now)
         else:
@@ -147,6 +155,7 @@ class MediaSession:
             self._connected = connected
             self._send.set_connected(connected, now)
             self._receive.set_connected(connected, now)
+            self._quality.start(now)
 
     def set_muted(self, kind: Kind, muted: bool, now: float) -> None:
         """Stop or go on sending one kind; a muted kind sends no media at all."""
@@ -164,7 +173,9 @@ class MediaSession:
 
     def poll_timeout(self) -> float | None:
         """Return when :meth:`handle_timeout` is due, or :obj:`None`."""
-        return earliest(self._send.poll_timeout(), self._receive.poll_timeout())
+        return earliest(
+            self._send.poll_timeout(), self._receive.poll_timeout(), self._quality.poll_timeout()
+        )
 
     def handle_timeout(self, now: float) -> None:
         """Do what is due at ``now``."""
@@ -172,6 +183,9 @@ class MediaSession:
             due = pipeline.poll_timeout()
             if due is not None and due <= now:
                 pipeline.handle_timeout(now)
+        due = self._quality.poll_timeout()
+        if due is not None and due <= now:
+            self._judge(now)
 
     # Outputs
 
@@ -205,9 +219,12 @@ class MediaSession:
         return self._receive.poll_video()
 
     def poll_event(self) -> object | None:
-        """Return what happened, one of the events of the two pipelines."""
-        event = self._send.poll_event()
-        return event if event is not None else self._receive.poll_event()
+        """Return what happened, an event of one of the two pipelines or of the judge of both."""
+        for source in (self._send, self._receive, self._quality):
+            event = source.poll_event()
+            if event is not None:
+                return event
+        return None
 
     @property
     def round_trip(self) -> float | None:
@@ -221,6 +238,14 @@ class MediaSession:
             receive=self._receive.stats(now),
             round_trip=self._send.round_trip,
             malformed_datagrams=self._malformed,
+            quality=self._quality.quality,
+        )
+
+    def _judge(self, now: float) -> None:
+        send, receive = self._send.stats(now), self._receive.stats(now)
+        self._quality.handle_sample(
+            Sample.take(send, receive, arrived=self._arrived, connected=self._connected, now=now),
+            now,
         )
 
     # RTCP
