@@ -9,9 +9,14 @@ What we speak, in order of preference:
 
 | section | codec | parameters | feedback |
 |---|---|---|---|
+| audio | RED of Opus (RFC 2198) | ``111/111`` | |
 | audio | Opus 48 kHz | ``minptime=10;useinbandfec=1`` | transport-cc |
 | video | VP8, RTX | ``apt`` | transport-cc, goog-remb, nack, nack pli, ccm fir |
 | application | data channels over SCTP | | |
+
+RED stands before Opus because that is how a browser is told to send it; a peer that does not know
+it passes over it and takes Opus.  Whether a packet has copies in it is the sender's to decide,
+packet by packet.
 """
 
 from __future__ import annotations
@@ -43,6 +48,13 @@ _OPUS: Final = Codec(
     channels=2,  # always 2 in SDP, whatever is sent (RFC 7587 §7)
     parameters={"minptime": 10, "useinbandfec": 1},
     feedback=("transport-cc",),
+)
+_RED: Final = Codec(
+    payload_type=63,
+    name="red",
+    clock_rate=48_000,
+    channels=2,
+    parameters={"111/111": None},  # what may be in it: the sound, and copies of it
 )
 _VP8: Final = Codec(
     payload_type=96,
@@ -110,7 +122,7 @@ def make_offer(local: LocalMedia, transport: TransportDescription) -> Descriptio
             MediaSection(
                 kind="audio",
                 mid="0",
-                codecs=(_OPUS,),
+                codecs=(_RED, _OPUS),
                 extensions=_EXTENSIONS["audio"],
                 ssrc=local.audio_ssrc,
                 cname=local.cname,
@@ -213,6 +225,9 @@ def _answer_section(offered: MediaSection, local: LocalMedia) -> MediaSection | 
     if rtx is not None:
         codecs.append(rtx)
     audio = offered.kind == "audio"
+    red = _sound_red_for(offered, codecs[0].payload_type) if audio else None
+    if red is not None:
+        codecs.insert(0, red)
     return MediaSection(
         kind=offered.kind,
         mid=offered.mid,
@@ -263,11 +278,13 @@ def _stream(section: MediaSection) -> StreamParameters | None:
     if codec is None:
         return None
     rtx = _rtx_for(section, codec.payload_type)
+    red = _sound_red_for(section, codec.payload_type) if kind == "audio" else None
     return StreamParameters(
         kind=kind,
         mid=section.mid,
         payload_type=PayloadType(codec.payload_type),
         rtx_payload_type=None if rtx is None else PayloadType(rtx.payload_type),
+        red_payload_type=None if red is None else PayloadType(red.payload_type),
         nack="nack" in codec.feedback,
         pli="nack pli" in codec.feedback,
         transport_cc="transport-cc" in codec.feedback,
@@ -287,6 +304,15 @@ def _with_ssrcs(stream: StreamParameters, section: MediaSection) -> StreamParame
 def _rtx_for(section: MediaSection, payload_type: int) -> Codec | None:
     for codec in section.codecs:
         if codec.name.lower() == "rtx" and str(codec.parameters.get("apt")) == str(payload_type):
+            return codec
+    return None
+
+
+def _sound_red_for(section: MediaSection, payload_type: int) -> Codec | None:
+    """Return the RED that holds nothing but this codec (RFC 2198 §5: ``a=fmtp:63 111/111``)."""
+    for codec in section.codecs:
+        held = next(iter(codec.parameters), "").split("/")
+        if codec.name.lower() == "red" and set(held) == {str(payload_type)}:
             return codec
     return None
 

@@ -10,10 +10,19 @@ import pytest
 ROOT = Path(__file__).parent.parent
 
 STAGES = {
-    "media/send": ["capture", "encode", "packetize", "protect_rtx", "pace", "transmit"],
+    "media/send": [
+        "capture",
+        "encode",
+        "packetize",
+        "protect_red",
+        "protect_rtx",
+        "pace",
+        "transmit",
+    ],
     "media/receive": [
         "arrive",
         "recover_nack",
+        "recover_red",
         "jitter_buffer",
         "conceal",
         "decode",

@@ -17,20 +17,6 @@ LAYER_OVERHEAD: Final = 38
 _HEADERS: Final = LAYER_OVERHEAD + 12 + 16
 """Bytes around a payload: and the RTP header (these make 50), and 16 of header extensions."""
 
-_AUDIO_PACKETS: Final = 50
-"""Packets a second at 20 ms."""
-
-_AUDIO_STEPS: Final = (
-    (320_000, 32_000),
-    (180_000, 24_000),
-    (110_000, 20_000),
-    (60_000, 16_000),
-    (0, 12_000),
-)
-"""Gross budget from which a net Opus rate is used.  32 kbit/s is full band and transparent for
-speech; from 24 an in-band copy fits at any loss, from 20 at 10 % and more; 16 scores 3.9 of 4.6
-(PESQ); below 12 speech turns hollow, and with headers taken the saving is no longer worth it."""
-
 _MAX_REPAIR: Final = 0.3
 """Of the video's share: beyond, retransmission costs more picture than it mends."""
 
@@ -46,7 +32,7 @@ class Demand:
     """Who wants a part.
 
     Attributes:
-        audio: Whether sound is sent.
+        audio: Gross rate of sound, its copies included (:mod:`.allocate_audio`); 0 for none.
         video: Whether a picture is sent.
         repair: Whether lost video is sent again.
         loss: Share lost of late, 0.0 to 1.0.
@@ -55,7 +41,7 @@ class Demand:
 
     """
 
-    audio: bool
+    audio: int
     video: bool
     repair: bool
     loss: float
@@ -68,14 +54,12 @@ class Allocation:
     """Who gets what, bits per second.
 
     Attributes:
-        audio: Net, for the Opus encoder; 0 if no sound is sent.
         video: Net, for the video encoder; may be too little to be of use, never below 0.
         video_gross: The same with its headers.
         repair: Gross, set aside for retransmissions.
 
     """
 
-    audio: int = 0
     video: int = 0
     video_gross: int = 0
     repair: int = 0
@@ -84,17 +68,8 @@ class Allocation:
 def allocate(budget: float, demand: Demand) -> Allocation:
     """Divide ``budget`` bits per second.  Sound gets its least even if that is over the budget."""
     allocation = Allocation()
-    rest = budget
-    if demand.audio:
-        allocation.audio = next(net for least, net in _AUDIO_STEPS if budget >= least)
-        if not demand.video:
-            # No picture to feed: the best sound that the path takes.
-            rest_for_audio = budget - _AUDIO_PACKETS * _HEADERS * 8
-            best = _AUDIO_STEPS[0][1]
-            allocation.audio = int(min(max(allocation.audio, rest_for_audio), best))
-        rest -= allocation.audio + _AUDIO_PACKETS * _HEADERS * 8
     if demand.video:
-        rest = max(rest, 0.0)
+        rest = max(budget - demand.audio, 0.0)
         if demand.repair and demand.loss >= _MIN_REPAIR_LOSS:
             again = _REPAIR_COPIES * demand.loss * demand.loss
             share = min(demand.loss + again, _MAX_REPAIR)

@@ -216,11 +216,11 @@ class CongestionController:
             if self._fed_back:
                 self._next_silence_step = now + self._patience
 
-    def handle_feedback(self, feedback: TransportFeedback, now: float) -> None:
-        """Take a transport-wide report."""
+    def handle_feedback(self, feedback: TransportFeedback, now: float) -> FeedbackReport:
+        """Take a transport-wide report; return what became of packets, but for an outage's."""
         report = self._log.handle_feedback(feedback, now)
         if not report.arrived and not report.lost:
-            return
+            return report
         for packet in report.arrived:
             self._acknowledged.handle_arrival(packet.arrived_at, packet.size)
             self._queue.handle_arrival(packet.sent_at, packet.arrived_at)
@@ -240,6 +240,7 @@ class CongestionController:
         measured = self._probes.handle_results(report.arrived, report.lost, now)
         if measured is not None:
             self._target.handle_probe(measured / (1 - self._loss.inherent), path, now)
+        return report
 
     def handle_reported_loss(self, fraction: float, round_trip: float | None, now: float) -> None:
         """Take the share lost by a receiver report, 0.0 to 1.0."""

@@ -175,7 +175,10 @@ class Demultiplexer:
         if restarted:
             source.statistics.restart()
         source.statistics.handle_packet(sequence, packet.timestamp, now)
-        if packet.payload_type != source.stream.payload_type:
+        if packet.payload_type not in (
+            source.stream.payload_type,
+            source.stream.red_payload_type,
+        ):
             self.counters.unknown_payload_type += 1
             return None
         return Arrival(
@@ -230,7 +233,11 @@ class Demultiplexer:
         if mid is not None:
             return next((stream for stream in self._streams if stream.mid == mid), None)
         kind = packet.payload_type
-        users = [s for s in self._streams if kind in (s.payload_type, s.rtx_payload_type)]
+        users = [
+            s
+            for s in self._streams
+            if kind in (s.payload_type, s.rtx_payload_type, s.red_payload_type)
+        ]
         return users[0] if len(users) == 1 else None
 
     def _add(self, ssrc: int, stream: StreamParameters, *, is_rtx: bool) -> _Source:

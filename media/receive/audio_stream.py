@@ -95,6 +95,7 @@ class AudioStream:
         self._next_tick: float | None = None
         self._lip_sync_delay = 0.0
         self._redundant_until = 0.0
+        self._copy_delay = 0.0
         self._concealed = 0  # samples made up for packets known to be lost
         self._silent = 0  # of all that are made up, ones that are silence
         self._late_silent = 0  # likewise, while it is not known whether the sender paused
@@ -114,6 +115,19 @@ class AudioStream:
             self._redundant_until = now + self._config.redundancy_hold
         media_time = self._unwrapper.unwrap(timestamp)
         self.buffer.handle_packet(sequence, media_time, payload, now, repaired=retransmitted)
+
+    def handle_copy(self, sequence: int, timestamp: int, payload: bytes, now: float) -> bool:
+        """Take a copy of a packet that did not come; return whether it can still be played."""
+        media_time = self._unwrapper.unwrap(timestamp)
+        due = self.buffer.next_timestamp
+        if due is not None and media_time < due:
+            return False
+        self.buffer.handle_packet(sequence, media_time, payload, now, repaired=True)
+        return True
+
+    def set_copy_delay(self, delay: float) -> None:
+        """Hold sound this many seconds longer, for copies of what was lost to come in time."""
+        self._copy_delay = delay
 
     def set_lip_sync_delay(self, delay: float) -> None:
         """Hold sound this many seconds longer, for the picture's sake."""
@@ -145,7 +159,7 @@ class AudioStream:
         if now - self._next_tick > self._config.max_catch_up:
             self._next_tick = now - self._config.max_catch_up + _FRAME_SECONDS
         redundancy = _FRAME_SECONDS if now < self._redundant_until else 0.0
-        self.buffer.set_extra_delay(self._lip_sync_delay + redundancy)
+        self.buffer.set_extra_delay(self._lip_sync_delay + max(redundancy, self._copy_delay))
         while self._next_tick <= now:
             frames.append(self._play(self._next_tick, captured_at))
             self._next_tick += _FRAME_SECONDS

@@ -3,7 +3,7 @@
 ::
 
     packet ─> Demultiplexer ─┬─> NackRecovery ──────────────> NACK
-                 │           ├─> AudioStream ──> sound, one frame each 20 ms
+                 │           ├─> RedRecovery ─> AudioStream ──> sound, one frame each 20 ms
                  │           └─> VideoStream ──> jobs, pictures, PLI
                  ├─> FeedbackGenerator ──> transport-wide feedback
                  └─> ReportTimer ────────> receiver reports
@@ -41,6 +41,7 @@ from ringline.media.receive.decode import DecodeConfig, DecodeJob
 from ringline.media.receive.feedback import FeedbackConfig, FeedbackGenerator
 from ringline.media.receive.jitter_buffer import JitterBufferConfig
 from ringline.media.receive.recover_nack import NackConfig, NackRecovery, recovery_deadline
+from ringline.media.receive.recover_red import RedRecovery
 from ringline.media.receive.render import RenderConfig
 from ringline.media.receive.report import ReportConfig, ReportTimer
 from ringline.media.receive.stats import AudioReceiveStats, ReceiveStats, VideoReceiveStats
@@ -114,6 +115,8 @@ class _Stream:
     clock: SenderClock
     nack: NackRecovery | None
     audio: AudioStream | None = None
+    red: RedRecovery | None = None
+    late_copies: int = 0
     video: VideoStream | None = None
     packets: int = 0
     bytes: int = 0
@@ -179,6 +182,8 @@ class ReceivePipeline:
             stream.audio = AudioStream(
                 codecs.audio_decoder("opus"), config.jitter_buffer, config.conceal, config.audio
             )
+            if parameters.red_payload_type is not None:
+                stream.red = RedRecovery(parameters.payload_type, parameters.red_payload_type)
         else:
             stream.video = VideoStream(
                 parameters.mid,
@@ -354,6 +359,11 @@ class ReceivePipeline:
             entry.nack_count = stream.nacks
             if stream.nack is not None:
                 entry.repairs.retransmission = stream.nack.recovered
+            if stream.red is not None:
+                entry.fec_packets_received = stream.red.copies
+                entry.fec_bytes_received = stream.red.copy_bytes
+                entry.repairs.red = stream.red.recovered - stream.late_copies
+                entry.fec_packets_discarded = stream.red.copies - entry.repairs.red
             ssrc = self._demultiplexer.media_ssrc(mid)
             reception = receptions.get(ssrc) if ssrc is not None else None
             if reception is not None:
@@ -388,13 +398,16 @@ class ReceivePipeline:
             if stream.nack is not None:
                 # A retransmission must come before its turn to be played.
                 stream.nack.set_deadline(max(0.0, stream.audio.buffer.target - self._rtt()))
-            stream.audio.handle_packet(
-                arrival.sequence,
-                packet.timestamp,
-                packet.payload,
-                now,
-                retransmitted=arrival.retransmitted,
-            )
+            if stream.red is not None:
+                self._recover_copies(stream, stream.red, stream.audio, arrival, now)
+            else:
+                stream.audio.handle_packet(
+                    arrival.sequence,
+                    packet.timestamp,
+                    packet.payload,
+                    now,
+                    retransmitted=arrival.retransmitted,
+                )
         if stream.video is not None:
             stream.video.handle_packet(
                 arrival.sequence,
@@ -405,6 +418,22 @@ class ReceivePipeline:
                 retransmitted=arrival.retransmitted,
             )
             _expect_repair(stream, now)
+
+    def _recover_copies(
+        self, stream: _Stream, red: RedRecovery, audio: AudioStream, arrival: Arrival, now: float
+    ) -> None:
+        for block in red.handle_packet(arrival.packet, arrival.sequence, now):
+            if not block.age:
+                audio.handle_packet(
+                    block.sequence,
+                    block.timestamp,
+                    block.payload,
+                    now,
+                    retransmitted=arrival.retransmitted,
+                )
+            elif not audio.handle_copy(block.sequence, block.timestamp, block.payload, now):
+                stream.late_copies += 1
+        audio.set_copy_delay(red.hold(now))
 
     def _rtt(self) -> float:
         default = self._config.nack.default_round_trip
@@ -417,6 +446,8 @@ class ReceivePipeline:
                 stream.nack.restart()
             if stream.audio is not None:
                 stream.audio.restart()
+            if stream.red is not None:
+                stream.red.restart()
             if stream.video is not None:
                 stream.video.restart(now)
             if stream.ssrc != arrival.packet.ssrc:

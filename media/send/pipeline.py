@@ -10,9 +10,9 @@
                  ├ report blocks ─> SenderReports (round trip, loss)   v
                  └ transport-cc, REMB, loss ─> CongestionController ─> allocate ─> encoders, Pacer
 
-Redundancy (RED for sound, forward error correction for pictures) has its place in :meth:`_queue`,
-where every packet of media passes between packetizing and pacing, with ``Demand.repair`` as its
-share of the rate.
+Copies of sound (RED) are made in its stream, which also chooses them; forward error correction for
+pictures has its place in :meth:`_queue`, where every packet of media passes between packetizing
+and pacing, with ``Demand.repair`` as its share of the rate.
 
 **Drain rule**: after each input (``handle_*``, ``set_*``, ``request_*``) the caller drains
 ``poll_job``, ``poll_rtcp``, ``poll_packet`` and ``poll_event`` until each is :obj:`None`, then arms
@@ -133,7 +133,14 @@ class SendPipeline:
         self._video: Final[dict[str, VideoStream]] = {}  # by mid
         for stream in parameters.send:
             if stream.kind == "audio":
-                self._audio[stream.mid] = AudioStream(stream, config.encode, codecs=codecs, rng=rng)
+                self._audio[stream.mid] = AudioStream(
+                    stream,
+                    config.encode,
+                    ids=ids,
+                    max_packet_size=config.max_packet_size,
+                    codecs=codecs,
+                    rng=rng,
+                )
             else:
                 self._video[stream.mid] = VideoStream(
                     stream,
@@ -252,7 +259,9 @@ class SendPipeline:
         """Take what concerns our streams; anything else is passed over."""
         match packet:
             case TransportFeedback():
-                self._controller.handle_feedback(packet, now)
+                report = self._controller.handle_feedback(packet, now)
+                for audio in self._audio.values():
+                    audio.handle_fates(report, now)
                 self._follow(now)
             case Nack():
                 self._handle_nack(packet, now)
@@ -432,7 +441,10 @@ class SendPipeline:
             if is_media and video.parameters.nack:
                 video.history.handle_sent(packet, now, self._round_trip_guess)
         elif outgoing.priority is Priority.AUDIO:
-            self._audio[stream.parameters.mid].reports.handle_sent(now)
+            audio = self._audio[stream.parameters.mid]
+            audio.reports.handle_sent(now)
+            if number is not None:
+                audio.handle_departure(number)
         return data
 
     def _drop_if_overfull(self, stream: VideoStream) -> None:
@@ -511,10 +523,16 @@ class SendPipeline:
         target = self._controller.target_bitrate
         active = [stream for stream in self._video.values() if not stream.muted]
         loss = self._controller.loss
+        picture = any(stream.encode.paused is None for stream in active)
+        sound = sum(
+            audio.allocate(target, loss, now, picture=picture)
+            for audio in self._audio.values()
+            if not audio.muted
+        )
         allocation = allocate(
             target,
             Demand(
-                audio=any(not stream.muted for stream in self._audio.values()),
+                audio=sound,
                 video=bool(active),
                 repair=any(stream.parameters.nack for stream in active),
                 loss=loss,
@@ -522,10 +540,6 @@ class SendPipeline:
                 packet_size=self._config.max_packet_size,
             ),
         )
-        for audio in self._audio.values():
-            if not audio.muted:
-                audio.encode.set_conditions(allocation.audio, loss)
-                audio.stats.target_bitrate = allocation.audio
         for stream in active:
             self._allocate_video(stream, allocation.video // len(active), target, now)
 

@@ -7,6 +7,10 @@ from collections import deque
 from typing import Final
 
 from ringline.media.codecs.registry import CodecRegistry
+from ringline.media.congestion.allocate import LAYER_OVERHEAD
+from ringline.media.congestion.allocate_audio import AudioDemand, AudioPlanner
+from ringline.media.congestion.feedback import FeedbackReport
+from ringline.media.congestion.loss_pattern import LossPattern
 from ringline.media.frames import AudioFrame, EncodedPicture
 from ringline.media.parameters import StreamParameters
 from ringline.media.rtp.header_extensions import ExtensionIds
@@ -16,6 +20,7 @@ from ringline.media.send.encode import EncodeConfig, VideoEncode
 from ringline.media.send.encode_audio import AudioEncode, audio_level
 from ringline.media.send.limitation import QualityLimitation
 from ringline.media.send.packetize import OpusPacketizer, Vp8Packetizer, header_size
+from ringline.media.send.protect_red import RedProtection
 from ringline.media.send.protect_rtx import RtxConfig, RtxHistory
 from ringline.media.send.report import ReportSchedule
 from ringline.media.send.stats import SendStreamStats
@@ -24,6 +29,9 @@ from ringline.media.units import Ssrc
 
 __all__ = ["AudioStream", "VideoStream"]
 
+_MAX_UNKNOWN: Final = 1_000
+"""Packets of sound whose fate is awaited: 20 s of them."""
+
 
 class AudioStream:
     """The road of sound up to the pacer.
@@ -31,6 +39,8 @@ class AudioStream:
     Args:
         parameters: As negotiated; ``ssrc`` must be set.
         config: Of the encoder.
+        ids: The negotiated header extensions.
+        max_packet_size: Bytes of an RTP packet at most.
         codecs: Makes the encoder.
         rng: For what starts at random (RFC 3550 §5.1).
 
@@ -44,6 +54,8 @@ class AudioStream:
         parameters: StreamParameters,
         config: EncodeConfig,
         *,
+        ids: ExtensionIds,
+        max_packet_size: int,
         codecs: CodecRegistry,
         rng: random.Random,
     ) -> None:
@@ -59,6 +71,17 @@ class AudioStream:
         self._timing: Final = AudioTiming()
         self._packetizer: Final = OpusPacketizer(payload_type=parameters.payload_type, ssrc=ssrc)
         self._timestamp_offset: Final = rng.getrandbits(32)
+        headers = header_size(ids, parameters.mid)
+        red = parameters.red_payload_type
+        self.planner: Final = AudioPlanner(overhead=headers + LAYER_OVERHEAD, red=red is not None)
+        self._red: Final = (
+            None
+            if red is None
+            else RedProtection(payload_type=red, max_payload=max_packet_size - headers)
+        )
+        self._losses: Final = LossPattern()
+        self._departed: Final[dict[int, int]] = {}  # index in the stream by transport-wide number
+        self._departures = 0
 
     def handle_frame(self, frame: AudioFrame, now: float) -> RtpPacket | None:
         """Encode a frame of sound; return its packet, or :obj:`None` if there is nothing to send.
@@ -73,7 +96,48 @@ class AudioStream:
         data = self.encode.encode(frame)
         self.stats.frames_encoded += 1
         timestamp = self._wrap(media_time)
-        return self._packetizer.packetize(data, timestamp, audio_level(frame))
+        packet = self._packetizer.packetize(data, timestamp, audio_level(frame))
+        if packet is not None and self._red is not None:
+            self._red.protect(packet, self.planner.plan.distances)
+            self.stats.fec_packets_sent = self._red.copies
+            self.stats.fec_bytes_sent = self._red.copy_bytes
+        return packet
+
+    def allocate(self, budget: float, loss: float, now: float, *, picture: bool) -> int:
+        """Choose how to send; return what that takes, gross bits per second.
+
+        Args:
+            budget: Of everything, gross bits per second.
+            loss: Of everything on the path; this stream's own is taken where it is known.
+            now: The present.
+            picture: Whether a picture wants what sound leaves.
+
+        """
+        known = self._losses.packets > 0
+        loss = self._losses.rate if known else loss
+        plan = self.planner.update(
+            AudioDemand(budget, picture, loss, self._losses.cohesion if known else 0.0), now
+        )
+        # With copies of the whole, coarse ones inside the packets would only cost sound.
+        self.encode.set_conditions(plan.bitrate, 0.0 if plan.distances else loss)
+        self.stats.target_bitrate = plan.bitrate
+        return plan.gross
+
+    def handle_departure(self, number: int) -> None:
+        """Take the transport-wide number of a packet that left."""
+        self._departed[number] = self._departures
+        self._departures += 1
+        if len(self._departed) > _MAX_UNKNOWN:
+            del self._departed[next(iter(self._departed))]
+
+    def handle_fates(self, report: FeedbackReport, now: float) -> None:
+        """Take what became of packets, of this stream or others."""
+        fates = [(packet.number, False) for packet in report.arrived]
+        fates += [(packet.number, True) for packet in report.lost]
+        for number, lost in fates:
+            index = self._departed.pop(number, None)
+            if index is not None:
+                self._losses.handle_fate(index, lost, now)
 
     def timestamp_at(self, moment: float) -> int:
         """Return the RTP timestamp of a moment, for sender reports."""

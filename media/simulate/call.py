@@ -209,6 +209,7 @@ def session_parameters(index: int) -> SessionParameters:
             mid="0",
             payload_type=PayloadType(111),
             ssrc=Ssrc(first),
+            red_payload_type=PayloadType(63),
             transport_cc=True,
             in_band_fec=True,
         )

@@ -47,6 +47,7 @@ def test_two_of_us_settle_on_everything_both_ways() -> None:
         CALLER.video_rtx_ssrc,
     )
     assert audio.in_band_fec
+    assert audio.red_payload_type == 63
     assert audio.transport_cc
     assert video.nack
     assert video.pli
@@ -93,6 +94,48 @@ def test_the_offerers_numbers_are_used() -> None:
     assert settled.extension_ids.mid == 9
     assert settled.extension_ids.transport_sequence_number is None
     assert not stream.transport_cc
+
+
+OPUS = Codec(payload_type=109, name="opus", clock_rate=48_000, channels=2)
+
+
+def red(payload_type: int, held: str | None) -> Codec:
+    parameters: dict[str, int | str | None] = {} if held is None else {held: None}
+    return Codec(
+        payload_type=payload_type,
+        name="red",
+        clock_rate=48_000,
+        channels=2,
+        parameters=parameters,
+    )
+
+
+def test_red_is_answered_before_opus_wherever_it_was_offered() -> None:
+    # A browser offers Opus first, and sends what the answer has first.
+    offer = foreign_offer(MediaSection(kind="audio", mid="a", codecs=(OPUS, red(70, "109/109"))))
+    answer, settled = make_answer(offer, CALLEE, TRANSPORT)
+    assert [codec.payload_type for codec in answer.sections[0].codecs] == [70, 109]
+    (stream,) = settled.send
+    assert (stream.payload_type, stream.red_payload_type) == (109, 70)
+
+
+@pytest.mark.parametrize("held", ["8/8", "109/8", None, ""])
+def test_red_of_something_else_is_not_answered(held: str | None) -> None:
+    offer = foreign_offer(MediaSection(kind="audio", mid="a", codecs=(red(70, held), OPUS)))
+    answer, settled = make_answer(offer, CALLEE, TRANSPORT)
+    assert [codec.payload_type for codec in answer.sections[0].codecs] == [109]
+    assert settled.send[0].red_payload_type is None
+
+
+def test_who_leaves_red_out_of_the_answer_gets_plain_opus() -> None:
+    offer = make_offer(CALLER, TRANSPORT)
+    answer, _ = make_answer(offer, CALLEE, TRANSPORT)
+    sound = answer.sections[0]
+    plain = replace(sound, codecs=tuple(c for c in sound.codecs if c.name == "opus"))
+    answer = replace(answer, sections=(plain, *answer.sections[1:]))
+    settled = accept_answer(offer, answer, CALLER)
+    assert settled.send[0].red_payload_type is None
+    assert settled.send[0].payload_type == 111
 
 
 def test_what_we_cannot_speak_is_rejected_in_its_place() -> None:

@@ -4,25 +4,17 @@ from dataclasses import replace
 
 import pytest
 
-from ringline.media.congestion.allocate import Allocation, Demand, allocate
+from ringline.media.congestion.allocate import Demand, allocate
 
-BOTH = Demand(audio=True, video=True, repair=True, loss=0.0, frame_rate=30.0, packet_size=1_180)
-
-
-@pytest.mark.parametrize(
-    ("budget", "audio"),
-    [(2e6, 32_000), (300e3, 24_000), (150e3, 20_000), (80e3, 16_000), (20e3, 12_000)],
-)
-def test_sound_is_served_first_and_by_steps(budget: float, audio: int) -> None:
-    assert allocate(budget, BOTH).audio == audio
+SOUND = 46_400
+BOTH = Demand(audio=SOUND, video=True, repair=True, loss=0.0, frame_rate=30.0, packet_size=1_180)
 
 
 @pytest.mark.parametrize("budget", [100e3, 150e3, 500e3, 2e6])
 @pytest.mark.parametrize("loss", [0.0, 0.1, 0.5])
 def test_the_parts_with_their_headers_are_the_budget(budget: float, loss: float) -> None:
     parts = allocate(budget, replace(BOTH, loss=loss))
-    audio = parts.audio + 50 * 66 * 8
-    assert audio + parts.video_gross + parts.repair == pytest.approx(budget, abs=2)
+    assert SOUND + parts.video_gross + parts.repair == pytest.approx(budget, abs=2)
     assert parts.video < parts.video_gross
 
 
@@ -41,15 +33,9 @@ def test_small_frames_pay_a_header_each() -> None:
     assert slow.video - fast.video == pytest.approx(20 * 66 * 8, abs=2)
 
 
-def test_without_a_picture_sound_gets_all_it_can_use() -> None:
-    alone = replace(BOTH, video=False)
-    assert allocate(100e3, alone) == Allocation(audio=32_000)
-    assert allocate(50e3, alone) == Allocation(audio=50_000 - 26_400)
-
-
 def test_without_sound_the_picture_gets_all() -> None:
-    parts = allocate(100e3, replace(BOTH, audio=False))
-    assert (parts.audio, parts.video_gross) == (0, 100_000)
+    parts = allocate(100e3, replace(BOTH, audio=0))
+    assert parts.video_gross == 100_000
 
 
 def test_too_little_for_a_picture_is_nothing_and_not_less() -> None:
