@@ -297,6 +297,85 @@ def serve(
     _guarded(run, json_lines=json_lines, verbose=verbose)
 
 
+@app.command(help=command_help.TURN)
+def turn(
+    *,
+    host: Annotated[
+        str | None,
+        typer.Option(help="IPv4 address to listen on.  [default: every one of this machine]"),
+    ] = None,
+    port: Annotated[
+        int | None,
+        typer.Option(
+            min=0, max=65535, help="UDP and TCP port; 0 takes a free one.  [default: 3478]"
+        ),
+    ] = None,
+    realm: Annotated[
+        str | None,
+        typer.Option(help="Named to clients and part of their keys.  [default: ringline]"),
+    ] = None,
+    user: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME:PASSWORD",
+            help="Whom to let in; may come again.  Others on this machine can see it: rather "
+            "use the file, or RINGLINE_TURN_USERS.",
+        ),
+    ] = None,
+    allow_peer: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="RANGE",
+            help="Relay to a private range such as 192.168.0.0/16; may come again.",
+        ),
+    ] = None,
+    external_address: Annotated[
+        str | None,
+        typer.Option(metavar="ADDRESS", help="What peers see, where a NAT is before the server."),
+    ] = None,
+    tls_certificate: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="Certificate and chain, PEM: serve TLS too."),
+    ] = None,
+    tls_private_key: Annotated[
+        str | None, typer.Option(metavar="FILE", help="Its key, if not in the same file.")
+    ] = None,
+    tls_port: Annotated[
+        int | None, typer.Option(min=0, max=65535, help="TCP port of TLS.  [default: 5349]")
+    ] = None,
+    metrics_port: Annotated[
+        int | None,
+        typer.Option(min=0, max=65535, help="Show /metrics and /health here, on loopback."),
+    ] = None,
+    config: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Settings in TOML; options are stronger."),
+    ] = None,
+    json_lines: Json = False,
+    verbose: Verbose = False,
+) -> None:
+    """Run the STUN and TURN server alone."""
+
+    def run() -> None:
+        from ringline.client import io_turn  # noqa: PLC0415
+
+        given = {
+            "host": host,
+            "port": port,
+            "realm": realm,
+            "users": io_turn.read_users(user),
+            "allow_peers": None if allow_peer is None else tuple(allow_peer),
+            "external_address": external_address,
+            "tls_certificate": tls_certificate,
+            "tls_private_key": tls_private_key,
+            "tls_port": tls_port,
+            "metrics_port": metrics_port,
+        }
+        io_turn.run(given, config=config, json_lines=json_lines)
+
+    _guarded(run, json_lines=json_lines, verbose=verbose)
+
+
 @app.command(help=command_help.MINT)
 def token(
     *,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
-__all__ = ["ANSWER", "CALL", "DEMO", "DOCTOR", "MINT", "ROOT", "SERVE"]
+__all__ = ["ANSWER", "CALL", "DEMO", "DOCTOR", "MINT", "ROOT", "SERVE", "TURN"]
 
 ROOT: Final = """Two people call each other by name, with sound and picture.
 
@@ -70,6 +70,29 @@ Examples:
   ringline serve --dev --host 0.0.0.0 --turn-allow-peer 192.168.0.0/16    in a trusted LAN
   ringline serve --host 0.0.0.0 --external-host calls.example
   ringline serve --port 0 --turn-port 0 --json      free ports; a script reads which"""
+
+TURN: Final = """Run the STUN and TURN server alone: a relay for calls that find no direct path.
+
+Settings come from a file (TOML), then variables (RINGLINE_TURN_REALM=...), then options; each has
+one name in all three.  'ringline serve' has this server inside, with credentials for each call.
+
+\b
+Examples:
+  ringline turn --user ann:secret                        for trying out
+  RINGLINE_TURN_SECRETS=... ringline turn --host 0.0.0.0 --realm calls.example
+  ringline turn --config turn.toml --metrics-port 9641
+  ringline turn --user ann:secret --allow-peer 192.168.0.0/16
+
+\b
+A file:
+  realm = "calls.example"
+  secrets = ["the newest", "the one before"]             of time-limited credentials
+  external_address = "192.0.2.1"                         behind a NAT
+  tls_certificate = "chain.pem"
+  tls_private_key = "key.pem"
+
+\b
+Signals: SIGHUP reads the certificate again; SIGTERM lets calls end first, a second one does not."""
 
 MINT: Final = """Print a token that lets NAME into a server run without --dev.
 

@@ -10,7 +10,15 @@ import ipaddress
 from enum import IntEnum
 from typing import Literal, NamedTuple, TypeAlias
 
-__all__ = ["Address", "AddressFamily", "ClientSocket", "Transport", "pack_host", "unpack_host"]
+__all__ = [
+    "Address",
+    "AddressFamily",
+    "ClientSocket",
+    "Transport",
+    "pack_host",
+    "parse_address",
+    "unpack_host",
+]
 
 Address: TypeAlias = tuple[str, int]
 """Host and port.  A plain tuple, so that what a socket returns is a key without conversion."""
@@ -51,6 +59,21 @@ def pack_host(host: str) -> bytes:
 
     """
     return ipaddress.ip_address(host).packed
+
+
+def parse_address(text: str) -> Address:
+    """Return ``192.0.2.1:3478`` or ``[2001:db8::1]:3478`` as an address.
+
+    Raises:
+        ValueError: If it is none.
+
+    """
+    host, colon, port = text.rpartition(":")
+    if not colon or not port.isascii() or not port.isdecimal() or not 0 < int(port) < 65_536:
+        raise ValueError(f"expected an address such as 192.0.2.1:3478, got {text!r}")
+    if host.startswith("[") and host.endswith("]"):
+        return str(ipaddress.IPv6Address(host[1:-1])), int(port)
+    return str(ipaddress.IPv4Address(host)), int(port)
 
 
 def unpack_host(packed: bytes) -> str:

@@ -22,9 +22,10 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
-from ringline.turn.addresses import Address, AddressFamily, ClientSocket
+from ringline.turn.addresses import Address, AddressFamily, ClientSocket, parse_address
 from ringline.turn.allocation import Allocation, Allocations
 from ringline.turn.attributes import (
+    ALTERNATE_SERVER,
     EVEN_PORT,
     LIFETIME,
     REQUESTED_ADDRESS_FAMILY,
@@ -95,6 +96,9 @@ class Allocator:
         rng: Chooses ports.
         random_bytes: Makes reservation tokens.
 
+    Attributes:
+        draining: Whether new allocations are refused, because the server is about to stop.
+
     """
 
     def __init__(
@@ -125,6 +129,7 @@ class Allocator:
         self._reservations: Final = Reservations()
         self._openings_by_client: Final[dict[ClientSocket, _Opening]] = {}
         self._openings_by_port: Final[dict[int, _Opening]] = {}
+        self.draining = False
 
     def handle_request(self, request: Request, allocation: Allocation | None, now: float) -> None:
         """Answer an authenticated Allocate, or begin to; the numbers are those of §7.2.
@@ -136,6 +141,9 @@ class Allocator:
         if self._is_repeated(request, allocation):
             return
         code = self._check(request)
+        if code is None and self.draining:
+            self._turn_away(request)
+            return
         if code is not None:
             self._responder.refuse(request, code)
             return
@@ -244,6 +252,15 @@ class Allocator:
         if family is not None and family != AddressFamily.IPV4:
             return ErrorCode.ADDRESS_FAMILY_NOT_SUPPORTED
         return None
+
+    def _turn_away(self, request: Request) -> None:
+        """Refuse an allocation on a server about to stop (RFC 8489 §10, RFC 8656 §7.2)."""
+        alternate = self._config.alternate_server
+        if alternate is None:
+            self._responder.refuse(request, ErrorCode.INSUFFICIENT_CAPACITY)
+        else:
+            address = parse_address(alternate)
+            self._responder.refuse(request, ErrorCode.TRY_ALTERNATE, (ALTERNATE_SERVER, address))
 
     def _begin(self, request: Request) -> None:
         even = request.message.get(EVEN_PORT)

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
+from ringline.turn.addresses import parse_address
 from ringline.turn.errors import ConfigError
 from ringline.turn.peer_policy import parse_networks
 
@@ -42,6 +43,9 @@ class TurnConfig:
 
     tls_private_key: str | None = None
     """File with its key, PEM; :obj:`None`: in the same file."""
+
+    alternate_server: str | None = None
+    """Who is asked instead while this server drains, as ``192.0.2.1:3478``."""
 
     realm: str = "ringline"
     """Named to clients and part of their keys."""
@@ -138,6 +142,11 @@ class TurnConfig:
         for key in ("port", "tls_port"):
             if not 0 <= getattr(self, key) <= 65_535:
                 raise ConfigError(f"{key}: expected 0 to 65535, got {getattr(self, key)}")
+        if self.alternate_server is not None:
+            try:
+                parse_address(self.alternate_server)
+            except ValueError as error:
+                raise ConfigError(f"alternate_server: {error}") from None
         if self.tls_private_key is not None and self.tls_certificate is None:
             raise ConfigError("tls_private_key: of no use without tls_certificate")
         if self.tls_certificate is not None and self.tcp and 0 < self.tls_port == self.port:

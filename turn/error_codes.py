@@ -10,6 +10,9 @@ __all__ = ["ErrorCode", "reason_phrase"]
 class ErrorCode(IntEnum):
     """The number in ERROR-CODE, each with the case in which this server sends it."""
 
+    TRY_ALTERNATE = 300
+    """The server is about to stop; ALTERNATE-SERVER names the one to ask instead."""
+
     BAD_REQUEST = 400
     """An attribute is missing, malformed or contradicts another one."""
 
@@ -48,6 +51,7 @@ class ErrorCode(IntEnum):
 
 
 _PHRASES = {
+    ErrorCode.TRY_ALTERNATE: "Try Alternate",
     ErrorCode.BAD_REQUEST: "Bad Request",
     ErrorCode.UNAUTHENTICATED: "Unauthenticated",
     ErrorCode.FORBIDDEN: "Forbidden",

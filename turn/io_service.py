@@ -110,6 +110,11 @@ class TurnService:
         return self._config.port
 
     @property
+    def tcp(self) -> bool:
+        """Whether it serves TCP on the same port."""
+        return "tcp" in self._streams
+
+    @property
     def tls_port(self) -> int | None:
         """The TCP port that it serves TLS on, if it does."""
         listener = self._streams.get("tls")
@@ -145,6 +150,16 @@ class TurnService:
         self._listener = listener
         self._loop.add_reader(listener, self._read_listener, listener, self._core)
         logger.info("TURN: listening on %s:%d/udp", self.host, self.port)
+
+    @property
+    def draining(self) -> bool:
+        """Whether new allocations are refused because the server is about to stop."""
+        return self._running().draining
+
+    def drain(self) -> None:
+        """Allow no new allocation from now on; those that are there go on."""
+        self._running().drain()
+        logger.info("TURN: draining, %d allocations are left", self.metrics.allocations)
 
     def reload(self) -> None:
         """Read certificate and key again; connections that are open keep the old ones.

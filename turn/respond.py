@@ -86,12 +86,12 @@ class Responder:
         """Answer a retransmission with the bytes that :meth:`succeed` returned."""
         self._commands.append(SendToClient(request.client, data))
 
-    def refuse(self, request: Request, code: ErrorCode, unknown: Sequence[int] = ()) -> None:
-        """Answer with an error; ``unknown`` are the attributes that a 420 lists."""
+    def refuse(self, request: Request, code: ErrorCode, *values: AttributeValue) -> None:
+        """Answer with an error, and what belongs to it: a 420 lists, a 300 names a server."""
         answer = _answer(request.message, MessageClass.ERROR)
         answer.add(ERROR_CODE, (code, reason_phrase(code)))
-        if unknown:
-            answer.add(UNKNOWN_ATTRIBUTES, unknown)
+        for attribute, value in values:
+            answer.add(attribute, value)
         data = _sign(answer, request)
         self._metrics.error_responses[code] += 1
         self._commands.append(SendToClient(request.client, data))

@@ -38,6 +38,7 @@ from ringline.turn.attributes import (
     ATTRIBUTES,
     DATA,
     DONT_FRAGMENT,
+    UNKNOWN_ATTRIBUTES,
     XOR_PEER_ADDRESS,
 )
 from ringline.turn.authenticate import Authenticator
@@ -188,7 +189,16 @@ class TurnServer:
             self._allocator.release(allocation)
         self._allocator.handle_timeout(now)
 
+    def drain(self) -> None:
+        """Refuse new allocations from now on, naming another server if one is configured."""
+        self._allocator.draining = True
+
     # Outputs
+
+    @property
+    def draining(self) -> bool:
+        """Whether :meth:`drain` was called."""
+        return self._allocator.draining
 
     def poll_command(self) -> Command | None:
         """Return the next thing to do, or :obj:`None`."""
@@ -348,7 +358,9 @@ class TurnServer:
             return
         unknown = message.unknown_required(self._known)
         if unknown:
-            self._responder.refuse(request, ErrorCode.UNKNOWN_ATTRIBUTE, unknown)
+            self._responder.refuse(
+                request, ErrorCode.UNKNOWN_ATTRIBUTE, (UNKNOWN_ATTRIBUTES, unknown)
+            )
             return
         try:
             if message.method == Method.ALLOCATE:

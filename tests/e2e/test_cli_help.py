@@ -10,7 +10,7 @@ import pytest
 
 from tests.e2e.command_line import ringline, serving
 
-COMMANDS = ("demo", "call", "answer", "serve", "token", "doctor")
+COMMANDS = ("demo", "call", "answer", "serve", "turn", "token", "doctor")
 
 
 def test_the_version() -> None:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from ringline.turn import ClientSocket
-from ringline.turn.addresses import pack_host, unpack_host
+from ringline.turn.addresses import pack_host, parse_address, unpack_host
 
 
 @pytest.mark.parametrize(
@@ -30,3 +30,20 @@ def test_a_client_socket_is_told_from_one_over_another_transport() -> None:
     assert client.address == ("192.0.2.1", 5)
     assert tuple(client) != ("192.0.2.1", 5)
     assert client == ClientSocket("192.0.2.1", 5, "udp")
+
+
+@pytest.mark.parametrize(
+    ("text", "address"),
+    [("192.0.2.1:3478", ("192.0.2.1", 3478)), ("[2001:DB8::1]:1", ("2001:db8::1", 1))],
+)
+def test_an_address_is_written_with_its_port(text: str, address: tuple[str, int]) -> None:
+    assert parse_address(text) == address
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "192.0.2.1", "192.0.2.1:", "192.0.2.1:0", "192.0.2.1:65536", "host:1", "2001:db8::1:1"],
+)
+def test_an_address_without_a_good_port_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r"\w"):
+        parse_address(text)

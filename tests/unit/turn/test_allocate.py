@@ -9,6 +9,7 @@ import pytest
 from ringline.turn import CloseRelay, OpenRelay, SendToClient, TurnServer
 from ringline.turn.allocate import MAX_ATTEMPTS
 from ringline.turn.attributes import (
+    ALTERNATE_SERVER,
     DONT_FRAGMENT,
     EVEN_PORT,
     LIFETIME,
@@ -292,3 +293,23 @@ def test_a_pair_half_open_is_closed_whole(bench: Bench) -> None:
     bench.server.handle_client_closed(ann.socket, bench.now)
     bench.server.handle_relay_opened(second.relay_port, "203.0.113.1", bench.now)
     assert bench.drain() == [CloseRelay(second.relay_port), CloseRelay(first.relay_port)]
+
+
+def test_a_server_that_drains_keeps_what_is_there_and_takes_nothing_new(
+    bench: Bench, code_of: CodeOf
+) -> None:
+    ann = bench.client()
+    ann.allocate()
+    assert not bench.server.draining
+    bench.server.drain()
+    assert bench.server.draining
+    assert ann.ask(Method.REFRESH).message_class is MessageClass.SUCCESS
+    assert code_of(bench.client(port=5001).ask(Method.ALLOCATE, UDP)) == 508
+
+
+def test_a_server_that_drains_names_another(make_bench: MakeBench, code_of: CodeOf) -> None:
+    bench = make_bench(alternate_server="192.0.2.9:3479")
+    bench.server.drain()
+    answer = bench.client().ask(Method.ALLOCATE, UDP)
+    assert code_of(answer) == 300
+    assert answer.get(ALTERNATE_SERVER) == ("192.0.2.9", 3479)

@@ -1,0 +1,87 @@
+"""Turn: the relay alone on the command line."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ringline.client.errors import LocalError
+from ringline.client.io_serve import run as run_server
+from ringline.turn import ConfigError, ListenError, TurnService
+from ringline.turn.io_run import run_service
+from ringline.turn.settings import load_settings
+
+__all__ = ["read_users", "run"]
+
+
+def read_users(given: Sequence[str] | None) -> dict[str, str] | None:
+    """Return the users of the command line, name to password.
+
+    Raises:
+        LocalError: If one is not written ``NAME:PASSWORD``.
+
+    """
+    if given is None:
+        return None
+    users = {}
+    for text in given:
+        name, colon, password = text.partition(":")
+        if not name or not colon or not password:
+            raise LocalError("--user: expected NAME:PASSWORD")  # what was typed may be a secret
+        users[name] = password
+    return users
+
+
+def run(given: Mapping[str, Any], *, config: Path | None, json_lines: bool) -> None:
+    """Serve until a signal says otherwise.
+
+    Args:
+        given: Settings of the command line.
+        config: A file with more.
+        json_lines: Whether to speak to a script.
+
+    Raises:
+        LocalError: If a setting cannot be meant so, or a port is taken.
+
+    """
+    try:
+        text = None if config is None else config.read_text(encoding="utf-8")
+        settings = load_settings(text=text, source=str(config), environment=os.environ, given=given)
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "not UTF-8"
+        raise LocalError(f"--config: cannot read {config}: {reason}") from None
+    except ConfigError as error:
+        raise LocalError(str(error)) from None
+
+    def announce(service: TurnService, metrics_port: int | None) -> None:
+        print(_describe(service, metrics_port, json_lines=json_lines), flush=True)  # noqa: T201
+
+    try:
+        run_server(run_service(settings, on_open=announce))
+    except (ConfigError, ListenError) as error:
+        raise LocalError(str(error)) from None
+    if not json_lines:
+        print("the relay has stopped")  # noqa: T201 - this is the command's output
+
+
+def _describe(service: TurnService, metrics_port: int | None, *, json_lines: bool) -> str:
+    if json_lines:
+        return json.dumps(
+            {
+                "type": "turn",
+                "host": service.host,
+                "port": service.port,
+                "tls_port": service.tls_port,
+                "metrics_port": metrics_port,
+            }
+        )
+    lines = [f"TURN: {service.host}:{service.port}, UDP{' and TCP' if service.tcp else ''}"]
+    if service.tls_port is not None:
+        lines.append(f"TLS:  {service.host}:{service.tls_port}")
+    if metrics_port is not None:
+        lines.append(f"metrics and health: http://127.0.0.1:{metrics_port}/metrics")
+    lines.append("SIGTERM or Ctrl-C lets the calls end first, a second one does not")
+    return "\n".join(lines)

@@ -1,0 +1,138 @@
+"""``ringline turn``: the relay alone, as an operator runs it."""
+
+from __future__ import annotations
+
+import json
+import signal
+import socket
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import Self
+
+import pytest
+
+from ringline.turn.attributes import (
+    ERROR_CODE,
+    LIFETIME,
+    NONCE,
+    REALM,
+    REQUESTED_TRANSPORT,
+    USERNAME,
+    Attribute,
+)
+from ringline.turn.long_term import long_term_key
+from ringline.turn.stun import Message, MessageClass, Method
+from tests.e2e.command_line import Running, ringline, running
+
+LOCAL = ("turn", "--host", "127.0.0.1", "--port", "0", "--json")
+KEY = long_term_key("ann", "ringline", "pa")
+
+
+class Client:
+    """A client on a UDP socket, with a time limit."""
+
+    def __init__(self, server: Running) -> None:
+        opened = server.wait_for("turn")
+        self.metrics_port = opened["metrics_port"]
+        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.socket.settimeout(10)
+        self.socket.connect(("127.0.0.1", opened["port"]))
+        self.nonce = ""
+
+    def __enter__(self) -> Self:
+        self.nonce = self.ask(Method.ALLOCATE).get(NONCE) or ""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.socket.close()
+
+    def ask(self, method: int, *values: tuple[Attribute[int], int]) -> Message:
+        message = Message(method, MessageClass.REQUEST, bytes(12))
+        for attribute, value in values:
+            message.add(attribute, value)
+        if self.nonce:
+            message.add(USERNAME, "ann").add(REALM, "ringline").add(NONCE, self.nonce)
+        self.socket.send(message.serialize(integrity_key=KEY if self.nonce else None))
+        return Message.parse(self.socket.recv(2000))
+
+    def page(self, name: str) -> tuple[int, str]:
+        url = f"http://127.0.0.1:{self.metrics_port}/{name}"
+        try:
+            with urllib.request.urlopen(url, timeout=10) as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, error.read().decode()
+
+
+def test_it_serves_shows_its_numbers_and_drains() -> None:
+    with (
+        running(*LOCAL, "--user", "ann:pa", "--metrics-port", "0") as server,
+        Client(server) as client,
+    ):
+        udp = (REQUESTED_TRANSPORT, 17)
+        assert client.ask(Method.ALLOCATE, udp).message_class is MessageClass.SUCCESS
+        assert client.page("health") == (200, json.dumps({"status": "ok", "allocations": 1}))
+        assert "ringline_turn_allocations 1.0" in client.page("metrics")[1]
+        server.process.send_signal(signal.SIGTERM)
+        other = Client.__new__(Client)
+        other.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        other.socket.settimeout(10)
+        other.socket.connect(client.socket.getpeername())
+        other.nonce = ""
+        with other:
+            while client.page("health")[0] == 200:
+                pass  # the signal is on its way
+            refused = other.ask(Method.ALLOCATE, udp).get(ERROR_CODE)
+            assert refused is not None
+            assert refused[0] == 508
+        assert client.ask(Method.REFRESH).message_class is MessageClass.SUCCESS
+        assert server.process.poll() is None  # a call is still on
+        client.ask(Method.REFRESH, (LIFETIME, 0))
+        assert server.finish().code == 0
+
+
+def test_a_second_signal_does_not_wait() -> None:
+    with running(*LOCAL, "--user", "ann:pa", "--metrics-port", "0") as server:
+        with Client(server) as client:
+            client.ask(Method.ALLOCATE, (REQUESTED_TRANSPORT, 17))
+            server.process.send_signal(signal.SIGTERM)
+            while client.page("health")[0] == 200:
+                pass
+        assert server.finish(signal.SIGTERM).code == 0
+
+
+def test_settings_come_from_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "turn.toml"
+    path.write_text('host = "127.0.0.1"\nport = 0\nrealm = "calls.example"\nsecrets = ["s"]\n')
+    with running("turn", "--config", str(path), "--json") as server, Client(server) as client:
+        client.nonce = ""
+        assert client.ask(Method.ALLOCATE).get(REALM) == "calls.example"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ((), "users, secrets: none given"),
+        (("--user", "ann"), "NAME:PASSWORD"),
+        (("--user", "ann:pa", "--allow-peer", "banana"), "allow_peers"),
+        (("--user", "ann:pa", "--tls-certificate", "/nowhere.pem"), "tls_certificate"),
+        (("--config", "/nowhere.toml"), "cannot read /nowhere.toml: No such file"),
+        (("--user", "ann:pa", "--host", "localhost"), "host: expected an IPv4 address"),
+    ],
+)
+def test_what_is_wrong_is_one_line(arguments: tuple[str, ...], words: str) -> None:
+    outcome = ringline("turn", "--port", "0", *arguments)
+    assert outcome.code == 1
+    assert words in outcome.err
+    assert len(outcome.err.strip().splitlines()) == 1
+
+
+def test_a_port_that_is_taken_is_named() -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as squatter:
+        squatter.bind(("127.0.0.1", 0))
+        port = squatter.getsockname()[1]
+        outcome = ringline("turn", "--host", "127.0.0.1", "--port", str(port), "--user", "a:b")
+    assert outcome.code == 1
+    assert f"cannot listen on 127.0.0.1:{port}/udp" in outcome.err

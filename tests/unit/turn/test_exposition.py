@@ -1,0 +1,37 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from prometheus_client.parser import text_string_to_metric_families
+
+from ringline.turn import DropReason
+from ringline.turn.exposition import Exposition
+
+if TYPE_CHECKING:
+    from tests.unit.turn.conftest import Bench
+
+
+def test_the_page_has_what_was_counted(bench: Bench) -> None:
+    ann = bench.client()
+    ann.allocate()
+    ann.send(b"\xff")
+    page = Exposition(bench.server.metrics).text().decode()
+    samples = {
+        (sample.name, *sample.labels.values()): sample.value
+        for family in text_string_to_metric_families(page)
+        for sample in family.samples
+    }
+    assert samples["ringline_turn_allocations",] == 1
+    assert samples["ringline_turn_allocations_created_total",] == 1
+    assert samples["ringline_turn_error_responses_total", "401"] == 1
+    assert samples["ringline_turn_dropped_total", "malformed"] == 1
+    assert samples["ringline_turn_datagrams_total", "to_peer"] == 0
+    assert samples["ringline_turn_bytes_total", "to_client"] == 0
+    assert {("ringline_turn_dropped_total", reason.value) for reason in DropReason} <= set(samples)
+
+
+def test_the_numbers_are_those_of_the_moment(bench: Bench) -> None:
+    exposition = Exposition(bench.server.metrics)
+    assert b"ringline_turn_allocations 0.0" in exposition.text()
+    bench.client().allocate()
+    assert b"ringline_turn_allocations 1.0" in exposition.text()

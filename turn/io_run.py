@@ -1,0 +1,138 @@
+"""Run: the TURN server as a process of its own, with signals and a page for who operates it.
+
+::
+
+    SIGHUP           certificate and key are read again
+    SIGTERM, SIGINT  drain: no new allocations; ends when the last one does, or at the limit
+    a second one     ends at once
+    GET /metrics     Prometheus
+    GET /health      200 while new clients are welcome, else 503
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+from collections.abc import Callable
+from typing import Final
+
+from aiohttp import web
+
+from ringline.turn.errors import ConfigError, ListenError
+from ringline.turn.exposition import CONTENT_TYPE, Exposition
+from ringline.turn.io_service import TurnService
+from ringline.turn.settings import RunConfig, Settings
+
+__all__ = ["run_service"]
+
+logger = logging.getLogger(__name__)
+
+_LOOK: Final = 0.5  # seconds between two looks whether the last allocation has ended
+
+
+async def run_service(
+    settings: Settings, *, on_open: Callable[[TurnService, int | None], None]
+) -> None:
+    """Serve until a signal says otherwise.
+
+    Args:
+        settings: All of them.
+        on_open: Called once when clients may come, with the port of the metrics page if there
+            is one.
+
+    Raises:
+        ConfigError: If the certificate cannot be used.
+        ListenError: If a port is taken or an address is not ours.
+
+    """
+    stop = _Signals()
+    async with TurnService(settings.turn) as service:
+        page = await _open_page(service, settings.run)
+        try:
+            stop.listen(service)
+            on_open(service, None if page is None else page.addresses[0][1])
+            await stop.asked.wait()
+            service.drain()
+            await _drained(service, stop, settings.run.drain_limit)
+        finally:
+            stop.unlisten()
+            if page is not None:
+                await page.cleanup()
+
+
+class _Signals:
+    """What the process was told."""
+
+    _ENDING = (signal.SIGTERM, signal.SIGINT)
+
+    def __init__(self) -> None:
+        self.asked: Final = asyncio.Event()
+        self.insisted: Final = asyncio.Event()
+        self._loop: Final = asyncio.get_running_loop()
+
+    def listen(self, service: TurnService) -> None:
+        for number in self._ENDING:
+            self._loop.add_signal_handler(number, self._end)
+        if hasattr(signal, "SIGHUP"):
+            self._loop.add_signal_handler(signal.SIGHUP, self._reload, service)
+
+    def unlisten(self) -> None:
+        for number in self._ENDING:
+            self._loop.remove_signal_handler(number)
+        if hasattr(signal, "SIGHUP"):
+            self._loop.remove_signal_handler(signal.SIGHUP)
+
+    def _end(self) -> None:
+        (self.insisted if self.asked.is_set() else self.asked).set()
+
+    def _reload(self, service: TurnService) -> None:
+        try:
+            service.reload()
+        except ConfigError as error:
+            logger.error("TURN: %s; the old certificate stays", error)  # noqa: TRY400 - one line
+
+
+async def _drained(service: TurnService, stop: _Signals, limit: float) -> None:
+    """Wait until the last allocation has ended, the limit has passed or somebody insists."""
+    loop = asyncio.get_running_loop()
+    ends_at = loop.time() + limit
+    while service.metrics.allocations and loop.time() < ends_at:
+        try:
+            async with asyncio.timeout(min(_LOOK, max(0.0, ends_at - loop.time()))):
+                await stop.insisted.wait()
+        except TimeoutError:
+            continue
+        break
+
+
+async def _open_page(service: TurnService, config: RunConfig) -> web.AppRunner | None:
+    if config.metrics_port is None:
+        return None
+    exposition = Exposition(service.metrics)
+
+    async def metrics(_request: web.Request) -> web.Response:
+        return web.Response(body=exposition.text(), headers={"Content-Type": CONTENT_TYPE})
+
+    async def health(_request: web.Request) -> web.Response:
+        draining = service.draining
+        body = {
+            "status": "draining" if draining else "ok",
+            "allocations": service.metrics.allocations,
+        }
+        return web.json_response(body, status=503 if draining else 200)
+
+    app = web.Application()
+    app.router.add_get("/metrics", metrics)
+    app.router.add_get("/health", health)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, config.metrics_host, config.metrics_port).start()
+    except OSError as error:
+        await runner.cleanup()
+        reason = os.strerror(error.errno) if error.errno else str(error)
+        where = f"{config.metrics_host}:{config.metrics_port}/tcp"
+        raise ListenError(f"TURN: cannot show metrics on {where}: {reason}") from None
+    return runner
