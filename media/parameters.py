@@ -28,6 +28,7 @@ class StreamParameters:
         red_payload_type: Of packets with several blocks (RFC 2198): sound with copies of what
             went before, pictures with forward error correction; :obj:`None` if not negotiated.
         ulpfec_payload_type: Of forward error correction (RFC 5109), inside RED.
+        red_rtx_payload_type: Of retransmissions of RED packets, on ``rtx_ssrc`` too.
         nack: The receiver may ask for lost packets (RFC 4585).
         pli: The receiver may ask for a key frame.
         transport_cc: Packets carry transport-wide numbers and feedback is given on them.
@@ -44,6 +45,7 @@ class StreamParameters:
     rtx_ssrc: Ssrc | None = None
     red_payload_type: PayloadType | None = None
     ulpfec_payload_type: PayloadType | None = None
+    red_rtx_payload_type: PayloadType | None = None
     nack: bool = False
     pli: bool = False
     transport_cc: bool = False

@@ -38,6 +38,7 @@ class Demand:
         loss: Share lost of late, 0.0 to 1.0.
         frame_rate: Pictures a second.
         packet_size: Largest RTP packet in bytes.
+        protection: Forward error correction for the picture, as a share of the picture's bytes.
 
     """
 
@@ -47,6 +48,7 @@ class Demand:
     loss: float
     frame_rate: float
     packet_size: int
+    protection: float = 0.0
 
 
 @dataclass(slots=True)
@@ -57,12 +59,14 @@ class Allocation:
         video: Net, for the video encoder; may be too little to be of use, never below 0.
         video_gross: The same with its headers.
         repair: Gross, set aside for retransmissions.
+        protection: Gross, for forward error correction.
 
     """
 
     video: int = 0
     video_gross: int = 0
     repair: int = 0
+    protection: int = 0
 
 
 def allocate(budget: float, demand: Demand) -> Allocation:
@@ -74,7 +78,8 @@ def allocate(budget: float, demand: Demand) -> Allocation:
             again = _REPAIR_COPIES * demand.loss * demand.loss
             share = min(demand.loss + again, _MAX_REPAIR)
             allocation.repair = int(rest * share / (1 + share))
-        gross = rest - allocation.repair
+        gross = (rest - allocation.repair) / (1 + demand.protection)
+        allocation.protection = int(gross * demand.protection)
         packets = max(demand.frame_rate, gross / (8 * (demand.packet_size + LAYER_OVERHEAD)))
         allocation.video_gross = int(gross)
         allocation.video = int(max(gross - packets * _HEADERS * 8, 0.0))

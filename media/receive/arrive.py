@@ -23,7 +23,7 @@ from ringline.media.receive.report import ReceptionStatistics
 from ringline.media.receive.sequence import SequenceTracker
 from ringline.media.rtp.packet import RtpPacket
 from ringline.media.rtp.rtx import unwrap_rtx
-from ringline.media.units import AUDIO_CLOCK_RATE, VIDEO_CLOCK_RATE, Ssrc
+from ringline.media.units import AUDIO_CLOCK_RATE, VIDEO_CLOCK_RATE, PayloadType, Ssrc
 
 __all__ = ["Arrival", "ArriveConfig", "ArriveCounters", "Demultiplexer"]
 
@@ -70,6 +70,7 @@ class Arrival:
         sequence: Its number, continued without wrapping.
         skipped: How many numbers of its source were jumped over right before it.
         retransmitted: It came as a retransmission.
+        recovered: It did not come: forward error correction gave it back.
         restarted: The stream begins anew with this packet: nothing before it is of any use.
 
     """
@@ -79,6 +80,7 @@ class Arrival:
     sequence: int
     skipped: int = 0
     retransmitted: bool = False
+    recovered: bool = False
     restarted: bool = False
 
 
@@ -192,13 +194,14 @@ class Demultiplexer:
     def _place_rtx(self, source: _Source, packet: RtpPacket, now: float) -> Arrival | None:
         source.heard_at = now
         media = self._current.get((source.stream.mid, False))
-        if packet.payload_type != source.stream.rtx_payload_type:
+        original_type = _repaired_type(source.stream, packet.payload_type)
+        if original_type is None:
             self.counters.unknown_payload_type += 1
             return None
         if not packet.payload or media is None:
             return None  # padding that probes the path, or nothing yet to repair
         try:
-            original = unwrap_rtx(packet, payload_type=source.stream.payload_type, ssrc=media.ssrc)
+            original = unwrap_rtx(packet, payload_type=original_type, ssrc=media.ssrc)
         except ParseError as error:
             self.counters.malformed += 1
             logger.debug("retransmission dropped: %s", error)
@@ -219,7 +222,7 @@ class Demultiplexer:
         stream = known.stream if known is not None else self._find_stream(packet)
         if stream is None:
             return None
-        is_rtx = packet.payload_type == stream.rtx_payload_type
+        is_rtx = _repaired_type(stream, packet.payload_type) is not None
         current = self._current.get((stream.mid, is_rtx))
         if current is not None and current.ssrc != packet.ssrc:
             heard_at = current.heard_at
@@ -236,7 +239,7 @@ class Demultiplexer:
         users = [
             s
             for s in self._streams
-            if kind in (s.payload_type, s.rtx_payload_type, s.red_payload_type)
+            if kind in (s.payload_type, s.red_payload_type) or _repaired_type(s, kind) is not None
         ]
         return users[0] if len(users) == 1 else None
 
@@ -251,3 +254,12 @@ class Demultiplexer:
             if old is not None:
                 del self._sources[old.ssrc]
         return source
+
+
+def _repaired_type(stream: StreamParameters, payload_type: int) -> PayloadType | None:
+    """Return the type of what a retransmission repairs (``apt``); :obj:`None` if it is none."""
+    if payload_type == stream.rtx_payload_type:
+        return stream.payload_type
+    if payload_type == stream.red_rtx_payload_type:
+        return stream.red_payload_type
+    return None

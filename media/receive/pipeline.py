@@ -4,7 +4,7 @@
 
     packet ─> Demultiplexer ─┬─> NackRecovery ──────────────> NACK
                  │           ├─> RedRecovery ─> AudioStream ──> sound, one frame each 20 ms
-                 │           └─> VideoStream ──> jobs, pictures, PLI
+                 │           └─> UlpFecRecovery ─> VideoStream ──> jobs, pictures, PLI
                  ├─> FeedbackGenerator ──> transport-wide feedback
                  └─> ReportTimer ────────> receiver reports
                      LipSync between sound and picture
@@ -42,6 +42,7 @@ from ringline.media.receive.feedback import FeedbackConfig, FeedbackGenerator
 from ringline.media.receive.jitter_buffer import JitterBufferConfig
 from ringline.media.receive.recover_nack import NackConfig, NackRecovery, recovery_deadline
 from ringline.media.receive.recover_red import RedRecovery
+from ringline.media.receive.recover_ulpfec import UlpFecConfig, UlpFecRecovery
 from ringline.media.receive.render import RenderConfig
 from ringline.media.receive.report import ReportConfig, ReportTimer
 from ringline.media.receive.stats import AudioReceiveStats, ReceiveStats, VideoReceiveStats
@@ -89,6 +90,7 @@ class ReceiveConfig:
     feedback: FeedbackConfig = field(default_factory=FeedbackConfig)
     report: ReportConfig = field(default_factory=ReportConfig)
     nack: NackConfig = field(default_factory=NackConfig)
+    ulpfec: UlpFecConfig = field(default_factory=UlpFecConfig)
     jitter_buffer: JitterBufferConfig = field(default_factory=JitterBufferConfig)
     conceal: ConcealConfig = field(default_factory=ConcealConfig)
     audio: AudioStreamConfig = field(default_factory=AudioStreamConfig)
@@ -118,6 +120,7 @@ class _Stream:
     red: RedRecovery | None = None
     late_copies: int = 0
     video: VideoStream | None = None
+    fec: UlpFecRecovery | None = None
     packets: int = 0
     bytes: int = 0
     header_bytes: int = 0
@@ -194,6 +197,10 @@ class ReceivePipeline:
                 render=config.render,
                 deadline=recovery_deadline(config.nack, None) if parameters.nack else _REORDERING,
             )
+            if parameters.red_payload_type is not None:
+                stream.fec = UlpFecRecovery(
+                    parameters, self._parameters.extension_ids, config.ulpfec
+                )
         return stream
 
     # Inputs
@@ -223,7 +230,11 @@ class ReceivePipeline:
         payload_size = len(arrival.packet.payload)
         stream.bytes += payload_size
         stream.header_bytes += len(data) - payload_size
-        self._deliver(stream, arrival, now)
+        if stream.fec is None:
+            self._deliver(stream, arrival, now)
+            return
+        for each in stream.fec.handle_arrival(arrival, data, now):
+            self._deliver(stream, each, now)
 
     def handle_sender_report(self, report: SenderReport, now: float) -> None:
         """Take a sender report; one about an unknown source is passed over."""
@@ -364,6 +375,11 @@ class ReceivePipeline:
                 entry.fec_bytes_received = stream.red.copy_bytes
                 entry.repairs.red = stream.red.recovered - stream.late_copies
                 entry.fec_packets_discarded = stream.red.copies - entry.repairs.red
+            if stream.fec is not None:
+                entry.fec_packets_received = stream.fec.packets
+                entry.fec_bytes_received = stream.fec.bytes
+                entry.fec_packets_discarded = stream.fec.discarded
+                entry.repairs.fec = stream.fec.recovered
             ssrc = self._demultiplexer.media_ssrc(mid)
             reception = receptions.get(ssrc) if ssrc is not None else None
             if reception is not None:
@@ -392,7 +408,9 @@ class ReceivePipeline:
 
     def _deliver(self, stream: _Stream, arrival: Arrival, now: float) -> None:
         packet = arrival.packet
-        if stream.nack is not None:
+        if stream.nack is not None and arrival.recovered:
+            stream.nack.handle_recovered(arrival.sequence, now)
+        elif stream.nack is not None:
             stream.nack.handle_packet(arrival.sequence, now, retransmitted=arrival.retransmitted)
         if stream.audio is not None:
             if stream.nack is not None:
@@ -415,7 +433,7 @@ class ReceivePipeline:
                 packet.payload,
                 now,
                 marker=packet.marker,
-                retransmitted=arrival.retransmitted,
+                retransmitted=arrival.retransmitted or arrival.recovered,
             )
             _expect_repair(stream, now)
 
@@ -450,6 +468,8 @@ class ReceivePipeline:
                 stream.red.restart()
             if stream.video is not None:
                 stream.video.restart(now)
+            if stream.fec is not None:
+                stream.fec.restart()
             if stream.ssrc != arrival.packet.ssrc:
                 stream.clock.restart()
                 self._lip_sync.restart()

@@ -137,6 +137,14 @@ class NackRecovery:
         if not retransmitted:
             self._last_arrival = now
 
+    def handle_recovered(self, sequence: int, now: float) -> None:
+        """Take the continued number of a packet that did not come and is not missed any more."""
+        if self._missing.pop(sequence, None) is not None:
+            self._reordering.add(0.0)
+        elif self._highest is not None and sequence > self._highest:
+            self._notice(self._highest + 1, sequence, now)
+            self._highest = sequence
+
     def handle_transport_gap(self, count: int, now: float) -> None:
         """Suspect that the next ``count`` packets are lost: that many of the transport are.
 

@@ -39,8 +39,12 @@ class Priority(IntEnum):
 
     AUDIO = 0
     RETRANSMISSION = 1
-    VIDEO = 2
-    PADDING = 3
+    PARITY = 2
+    """Before video: it is queued when a picture's last packet leaves, and between the packets of
+    the next one its sequence number would be a hole."""
+
+    VIDEO = 3
+    PADDING = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,8 +133,9 @@ class Pacer:
     def drop_video(self) -> int:
         """Throw away everything but sound; return how many packets of video that were."""
         dropped = len(self._queues[Priority.VIDEO])
-        for priority in (Priority.RETRANSMISSION, Priority.VIDEO, Priority.PADDING):
-            self._queues[priority].clear()
+        for priority in Priority:
+            if priority is not Priority.AUDIO:
+                self._queues[priority].clear()
         self._queued_bytes = 0
         self._probe = None
         return dropped

@@ -43,16 +43,26 @@ class Vp8Packetizer:
         ssrc: Ours.
         first_picture_id: 15 bits; should be random.
         max_payload: Most bytes of payload, descriptor included; from packet size and headers.
+        layered: Tell the temporal layer, of which there is one, and its count of pictures.  Where
+            sequence numbers are used for more than pictures, a receiver that has lost some cannot
+            know by the numbers whether it has all pictures; libwebrtc does by these.
 
     """
 
     def __init__(
-        self, *, payload_type: PayloadType, ssrc: Ssrc, first_picture_id: int, max_payload: int
+        self,
+        *,
+        payload_type: PayloadType,
+        ssrc: Ssrc,
+        first_picture_id: int,
+        max_payload: int,
+        layered: bool = False,
     ) -> None:
         self._payload_type: Final = payload_type
         self._ssrc: Final = ssrc
         self._picture_id = first_picture_id & 0x7FFF
         self._max_payload: Final = max_payload - _RTX_NUMBER
+        self._layered: Final = layered
 
     def packetize(self, picture: EncodedPicture, timestamp: int) -> list[RtpPacket]:
         """Return the packets of one frame, the marker on the last.
@@ -60,8 +70,13 @@ class Vp8Packetizer:
         They are of equal size within a byte: a small last packet would cost a whole header, and
         a frame whose packets differ little spreads evenly through the pacer.
         """
-        first = Vp8Descriptor(start=True, picture_id=self._picture_id).serialize()
-        later = Vp8Descriptor(picture_id=self._picture_id).serialize()
+        descriptor = Vp8Descriptor(picture_id=self._picture_id)
+        if self._layered:
+            descriptor.tl0_picture_index = self._picture_id & 0xFF
+            descriptor.temporal_layer = (0, False)
+        later = descriptor.serialize()
+        descriptor.start = True
+        first = descriptor.serialize()
         self._picture_id = (self._picture_id + 1) & 0x7FFF
         data = picture.data
         count = -(-len(data) // (self._max_payload - len(first)))

@@ -11,8 +11,8 @@
                  └ transport-cc, REMB, loss ─> CongestionController ─> allocate ─> encoders, Pacer
 
 Copies of sound (RED) are made in its stream, which also chooses them; forward error correction for
-pictures has its place in :meth:`_queue`, where every packet of media passes between packetizing
-and pacing, with ``Demand.repair`` as its share of the rate.
+pictures in :meth:`_depart`, where packets have the numbers that parity names them by.
+``Demand.protection`` is its share of the picture's rate.
 
 **Drain rule**: after each input (``handle_*``, ``set_*``, ``request_*``) the caller drains
 ``poll_job``, ``poll_rtcp``, ``poll_packet`` and ``poll_event`` until each is :obj:`None`, then arms
@@ -70,6 +70,7 @@ from ringline.media.send.events import (
 from ringline.media.send.pace import Outgoing, PaceConfig, Pacer, Priority
 from ringline.media.send.packetize import header_size
 from ringline.media.send.protect_rtx import RtxConfig
+from ringline.media.send.protect_ulpfec import ulpfec_protection
 from ringline.media.send.report import SenderReports
 from ringline.media.send.stats import SendStats, SendStreamStats
 from ringline.media.send.streams import AudioStream, VideoStream
@@ -396,6 +397,9 @@ class SendPipeline:
             stats.quality_limitation_resolution_changes = limitation.resolution_changes
             stats.frames_skipped = dict(video.encode.skipped)
             stats.nacks_refused = video.history.refused
+            if video.fec is not None:
+                stats.fec_packets_sent = video.fec.packets
+                stats.fec_bytes_sent = video.fec.bytes
         return SendStats(
             target_bitrate=self._controller.target_bitrate,
             pacing_bitrate=self._controller.pacing_bitrate,
@@ -427,17 +431,25 @@ class SendPipeline:
     def _depart(self, outgoing: Outgoing, now: float) -> bytes:
         packet = outgoing.packet
         stream = self._transmit_by_ssrc[packet.ssrc]
-        is_media = outgoing.priority in (Priority.AUDIO, Priority.VIDEO)
+        is_media = outgoing.priority in (Priority.AUDIO, Priority.PARITY, Priority.VIDEO)
         if is_media:
             stream.number(packet)
-        data, number = self._transmitter.transmit(packet, stream, now)
+        video = self._video_by_ssrc.get(packet.ssrc)
+        fec = None if video is None or not is_media else video.fec
+        is_protected = fec is not None and outgoing.priority is Priority.VIDEO
+        sent = fec.wrap(packet) if fec is not None and is_protected else packet
+        data, number = self._transmitter.transmit(sent, stream, now)
         size = len(data) + LAYER_OVERHEAD
         self._bytes_on_wire += size
         if number is not None:
             self._controller.handle_sent(number, size, now, probe=outgoing.probe)
-        video = self._video_by_ssrc.get(packet.ssrc)
         if video is not None:
             video.reports.handle_sent(now)
+            if fec is not None and is_protected:
+                for parity in fec.handle_sent(packet, data, now):
+                    self._queue(parity, Priority.PARITY, video.parameters.mid)
+            elif fec is not None:
+                packet = fec.stand_in(packet)
             if is_media and video.parameters.nack:
                 video.history.handle_sent(packet, now, self._round_trip_guess)
         elif outgoing.priority is Priority.AUDIO:
@@ -529,6 +541,11 @@ class SendPipeline:
             for audio in self._audio.values()
             if not audio.muted
         )
+        protection = 0.0
+        for stream in active:
+            if stream.fec is not None:
+                stream.fec.set_protection(*ulpfec_protection(loss, self._round_trip_guess))
+                protection = stream.fec.protection
         allocation = allocate(
             target,
             Demand(
@@ -536,6 +553,7 @@ class SendPipeline:
                 video=bool(active),
                 repair=any(stream.parameters.nack for stream in active),
                 loss=loss,
+                protection=protection,
                 frame_rate=max((stream.encode.frame_rate for stream in active), default=0.0),
                 packet_size=self._config.max_packet_size,
             ),

@@ -14,7 +14,7 @@ from ringline.media.congestion.loss_pattern import LossPattern
 from ringline.media.frames import AudioFrame, EncodedPicture
 from ringline.media.parameters import StreamParameters
 from ringline.media.rtp.header_extensions import ExtensionIds
-from ringline.media.rtp.packet import RtpPacket
+from ringline.media.rtp.packet import HEADER_SIZE, RtpPacket
 from ringline.media.send.capture import AudioTiming
 from ringline.media.send.encode import EncodeConfig, VideoEncode
 from ringline.media.send.encode_audio import AudioEncode, audio_level
@@ -22,6 +22,7 @@ from ringline.media.send.limitation import QualityLimitation
 from ringline.media.send.packetize import OpusPacketizer, Vp8Packetizer, header_size
 from ringline.media.send.protect_red import RedProtection
 from ringline.media.send.protect_rtx import RtxConfig, RtxHistory
+from ringline.media.send.protect_ulpfec import PARITY_OVERHEAD, UlpFecProtection, ulpfec_types
 from ringline.media.send.report import ReportSchedule
 from ringline.media.send.stats import SendStreamStats
 from ringline.media.send.transmit import TransmitStream
@@ -196,11 +197,17 @@ class VideoStream:
         self.reports: Final = ReportSchedule(rng)
         self.limitation: Final = QualityLimitation(now)
         self.stats: Final = SendStreamStats("video", parameters.mid, ssrc)
+        types = ulpfec_types(parameters)
+        self.fec: Final = None if types is None else UlpFecProtection(parameters, types, ids)
+        headers = header_size(ids, parameters.mid)
+        if self.fec is not None:
+            headers += PARITY_OVERHEAD + headers - HEADER_SIZE
         self._packetizer: Final = Vp8Packetizer(
             payload_type=parameters.payload_type,
             ssrc=ssrc,
             first_picture_id=rng.getrandbits(15),
-            max_payload=max_packet_size - header_size(ids, parameters.mid),
+            max_payload=max_packet_size - headers,
+            layered=self.fec is not None,
         )
         self._timestamp_offset: Final = rng.getrandbits(32)
         self._encoded_at: Final[deque[float]] = deque()

@@ -54,6 +54,9 @@ class CallConfig:
     answering_video: bool = True
     """Whether *b* has one.  Where only the way up is of interest, a call without costs half."""
 
+    ulpfec: bool = False
+    """Whether pictures are protected as with a browser."""
+
     session: SessionConfig | None = None
     """Of both sessions; :obj:`None` for the defaults."""
 
@@ -149,7 +152,7 @@ class SimulatedCall:
     def _make_session(self, index: int) -> MediaSession:
         simulation = self.simulation
         return MediaSession(
-            session_parameters(index),
+            session_parameters(index, ulpfec=self._config.ulpfec),
             self._config.session,
             codecs=(self._config.codecs or _simulated_codecs)(simulation.fork_rng()),
             rng=simulation.fork_rng(),
@@ -199,8 +202,14 @@ def _simulated_codecs(rng: random.Random) -> CodecRegistry:
     return cast("CodecRegistry", SimulatedCodecs(rng))
 
 
-def session_parameters(index: int) -> SessionParameters:
-    """Return what negotiation between two of our own peers settles; ``index`` 0 or 1 is whose."""
+def session_parameters(index: int, *, ulpfec: bool = False) -> SessionParameters:
+    """Return what negotiation settles, between two of our own peers or with a browser.
+
+    Args:
+        index: 0 or 1: whose parameters.
+        ulpfec: With forward error correction as browsers speak it.
+
+    """
 
     def streams(owner: int) -> tuple[StreamParameters, ...]:
         first = 1000 * (owner + 1)
@@ -220,6 +229,8 @@ def session_parameters(index: int) -> SessionParameters:
             ssrc=Ssrc(first + 1),
             rtx_payload_type=PayloadType(97),
             rtx_ssrc=Ssrc(first + 2),
+            red_payload_type=PayloadType(116) if ulpfec else None,
+            ulpfec_payload_type=PayloadType(117) if ulpfec else None,
             nack=True,
             pli=True,
             transport_cc=True,

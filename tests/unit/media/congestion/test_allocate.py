@@ -40,3 +40,10 @@ def test_without_sound_the_picture_gets_all() -> None:
 
 def test_too_little_for_a_picture_is_nothing_and_not_less() -> None:
     assert allocate(20e3, BOTH).video == 0
+
+
+def test_protection_is_paid_by_the_picture() -> None:
+    parts = allocate(1e6, replace(BOTH, protection=0.25))
+    plain = allocate(1e6, BOTH)
+    assert parts.protection == pytest.approx(0.25 * parts.video_gross, rel=0.001)
+    assert parts.video_gross + parts.protection == pytest.approx(plain.video_gross, abs=2)

@@ -128,3 +128,28 @@ def test_a_datagram_that_is_no_packet_is_counted() -> None:
     arrive = Demultiplexer(PARAMETERS)
     assert arrive.parse(b"nonsense") is None
     assert arrive.counters.malformed == 1
+
+
+def test_red_and_its_retransmissions_are_placed() -> None:
+    stream = StreamParameters(
+        kind="video",
+        mid="v",
+        payload_type=PayloadType(96),
+        rtx_payload_type=PayloadType(97),
+        red_payload_type=PayloadType(116),
+        red_rtx_payload_type=PayloadType(118),
+        nack=True,
+    )
+    arrive = Demultiplexer(SessionParameters(cname="x", local_ssrc=Ssrc(9), receive=(stream,)))
+    lost = RtpPacket(116, 6, 0, 20, payload=b"\x60\x10x")
+    for packet in (RtpPacket(116, 5, 0, 20, payload=b"\x60\x10x"), video(7)):
+        arrival = arrive.handle_packet(packet, 0.0)
+        assert arrival is not None
+        assert arrival.packet == packet
+    again = arrive.handle_packet(wrap_rtx(lost, payload_type=118, sequence_number=1, ssrc=21), 0.1)
+    assert again is not None
+    assert (again.packet, again.sequence, again.retransmitted) == (lost, 6, True)
+    plain = arrive.handle_packet(wrap_rtx(lost, payload_type=97, sequence_number=2, ssrc=21), 0.1)
+    assert plain is not None
+    assert plain.packet.payload_type == 96
+    assert arrive.counters.unknown_payload_type == 0

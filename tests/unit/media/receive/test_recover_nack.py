@@ -183,3 +183,22 @@ def test_what_the_stream_has_gone_on_without_is_not_asked_for() -> None:
     assert nack.poll_request(0.0) == [13]
     nack.handle_passed(14)
     assert nack.expected_at(0.0) is None
+
+
+def test_what_was_recovered_otherwise_is_not_asked_for() -> None:
+    nack = make()
+    nack.handle_packet(10, 0.0)
+    nack.handle_packet(13, 0.01)
+    nack.handle_recovered(11, 0.01)
+    assert nack.poll_request(0.01) == [12]
+    nack.handle_recovered(12, 0.02)
+    assert nack.poll_request(0.2) == []
+    assert nack.recovered == 0  # not by retransmission
+
+
+def test_a_recovered_packet_can_be_the_newest() -> None:
+    nack = make()
+    nack.handle_packet(10, 0.0)
+    nack.handle_recovered(12, 0.0)
+    nack.handle_packet(13, 0.0)
+    assert nack.poll_request(0.0) == [11]

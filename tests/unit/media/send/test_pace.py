@@ -144,3 +144,18 @@ def test_a_probe_without_padding_waits_for_media_and_ends_by_itself() -> None:
     after = pace.poll_packet(0.5)
     assert after is not None
     assert after.probe is None
+
+
+def test_parity_leaves_between_the_picture_it_is_over_and_the_next() -> None:
+    pace = pacer()
+    for number in range(4):
+        pace.handle_packet(outgoing(number))
+    for expected in (0, 1):
+        packet = pace.poll_packet(expected * 0.01)
+        assert packet is not None
+        assert packet.packet.sequence_number == expected
+    pace.handle_packet(outgoing(100, Priority.PARITY))
+    assert [number for _, number in drain(pace, now=0.01)] == [100, 2, 3]
+    pace.handle_packet(outgoing(101, Priority.PARITY))
+    assert pace.drop_video() == 0
+    assert drain(pace, now=1.0) == []

@@ -70,3 +70,24 @@ def test_the_header_size_is_what_headers_take() -> None:
             96, 0, 0, 1, extensions=HeaderExtensions("video", (True, 1), 0xFFFFFF, 0xFFFF)
         )
         assert header_size(ids, "video") == len(packet.serialize(ids))
+
+
+def test_the_one_temporal_layer_is_told_where_numbers_do_not_tell_of_pictures() -> None:
+    layered = Vp8Packetizer(
+        payload_type=PayloadType(96),
+        ssrc=Ssrc(5),
+        first_picture_id=0x7FFF,
+        max_payload=1_002,
+        layered=True,
+    )
+    for picture_id, index in ((0x7FFF, 0xFF), (0, 0), (1, 1)):
+        packets = layered.packetize(EncodedPicture(bytes(1_900), key=False), 0)
+        assert [Vp8Descriptor.parse(packet.payload)[0] for packet in packets] == [
+            Vp8Descriptor(
+                start=start,
+                picture_id=picture_id,
+                tl0_picture_index=index,
+                temporal_layer=(0, False),
+            )
+            for start in (True, False)
+        ]
