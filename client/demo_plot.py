@@ -1,9 +1,9 @@
 """Demo plot: a call over time in one picture: a column for each direction, time to the right.
 
-Four panels one below the other: bitrate against its target, pictures a second, delays, loss.
-Where the picture was frozen the ground is red, in all panels (rows tell how much of a second was
-frozen, not where in it, so the end of the second is painted).  Scales are shared between the
-directions, so the columns compare at a glance.
+Panels one below the other: the score, bitrate against what is available, pictures a second, delays,
+loss, and what each mechanism repaired.  Where the picture was frozen the ground is red, in all
+panels (rows tell how much of a second was frozen, not where in it, so the end of the second is
+painted).  Scales are shared between the directions, so the columns compare at a glance.
 """
 
 from __future__ import annotations
@@ -47,26 +47,41 @@ class _Line:
 
     name: str
     color: str
-    style: str  # "line", "dashed", "area" or "bars"
+    style: str  # "line", "dashed", "area", "bars", or "stack": bars on those of the line before
     value: _Value
 
 
 @dataclass(frozen=True, slots=True)
 class _Panel:
-    """One diagram: what it shows, and the least range that its scale covers."""
+    """One diagram: what it shows, the least range that its scale covers, and where that begins."""
 
     title: str
     least_top: float
     lines: tuple[_Line, ...]
+    bottom: float = 0.0
+
+
+def _repairs(mechanism: str) -> _Value:
+    return lambda row: row.repairs.get(mechanism, 0)
 
 
 _PANELS: Final = (
+    _Panel(
+        "Score, 1 to 5",
+        5,
+        (
+            _Line("sound", "#0891b2", "dashed", lambda row: row.sound_score),
+            _Line("picture", "#d97706", "dashed", lambda row: row.picture_score),
+            _Line("call", "#111827", "line", lambda row: row.score),
+        ),
+        bottom=1.0,
+    ),
     _Panel(
         "Bitrate, kbit/s",
         100,
         (
             _Line("sent", "#2563eb", "area", lambda row: row.bitrate / 1000),
-            _Line("target", "#f59e0b", "dashed", lambda row: row.target_bitrate / 1000),
+            _Line("available", "#f59e0b", "dashed", lambda row: row.target_bitrate / 1000),
         ),
     ),
     _Panel(
@@ -78,11 +93,24 @@ _PANELS: Final = (
         "Delay, ms",
         50,
         (
-            _Line("capture to display", "#7c3aed", "line", lambda row: _milliseconds(row.latency)),
+            _Line("picture", "#7c3aed", "line", lambda row: _milliseconds(row.latency)),
+            _Line("sound", "#0891b2", "line", lambda row: _milliseconds(row.sound_latency)),
             _Line("round trip", "#64748b", "dashed", lambda row: _milliseconds(row.round_trip)),
         ),
     ),
     _Panel("Packet loss, %", 5, (_Line("lost", "#dc2626", "bars", lambda row: row.loss * 100),)),
+    _Panel(
+        "Repaired a second",
+        5,
+        (
+            _Line("RTX", "#2563eb", "stack", _repairs("retransmission")),
+            _Line("FEC", "#059669", "stack", _repairs("fec")),
+            _Line("RED", "#d97706", "stack", _repairs("red")),
+            _Line("in-band FEC", "#eab308", "stack", _repairs("in_band_fec")),
+            _Line("golden frame", "#c026d3", "stack", _repairs("reference_frame")),
+            _Line("key frame", "#dc2626", "stack", _repairs("key_frame")),
+        ),
+    ),
 )
 
 
@@ -140,16 +168,18 @@ def _draw_panel(
         return left + (right - left) * second / seconds
 
     def y(value: float) -> float:
-        return bottom - (bottom - top) * min(1.0, max(0.0, value / ceiling))
+        share = (value - panel.bottom) / (ceiling - panel.bottom)
+        return bottom - (bottom - top) * min(1.0, max(0.0, share))
 
     for row in rows:
         if row.frozen_seconds > 0:
             share = min(1.0, row.frozen_seconds)
             paper.rectangle(x(row.second - share), top, x(row.second), bottom, _FROZEN)
-    for tick in range(round(ceiling / step) + 1):
-        height = y(tick * step)
+    for tick in range(round((ceiling - panel.bottom) / step) + 1):
+        value = panel.bottom + tick * step
+        height = y(value)
         paper.line([(left, height), (right, height)], _GRID, 1)
-        paper.text(left - 8, height - 8, f"{tick * step:g}", size=12, color=_FAINT, align="right")
+        paper.text(left - 8, height - 8, f"{value:g}", size=12, color=_FAINT, align="right")
     time_step = _nice_step(seconds / 8)
     for tick in range(int(seconds / time_step) + 1):
         paper.line([(x(tick * time_step), bottom), (x(tick * time_step), bottom + 4)], _FRAME, 1)
@@ -161,8 +191,12 @@ def _draw_panel(
             color=_FAINT,
             align="center",
         )
+    stacks = [panel.bottom] * len(rows)
     for line in panel.lines:
-        _draw_line(paper, line, rows, x=x, y=y)
+        if line.style == "stack":
+            _draw_stack(paper, line, rows, stacks, x=x, y=y)
+        else:
+            _draw_line(paper, line, rows, x=x, y=y)
     paper.line([(left, bottom), (right, bottom)], _FRAME, 1.5)
     paper.text(left, top - 22, panel.title, size=14, color=_INK)
     end = right
@@ -201,6 +235,26 @@ def _draw_line(
             )
 
 
+def _draw_stack(
+    paper: _Paper,
+    line: _Line,
+    rows: Sequence[DirectionStats],
+    stacks: list[float],
+    *,
+    x: Callable[[float], float],
+    y: Callable[[float], float],
+) -> None:
+    """Draw a bar for each row, on top of what is there, and make that higher by it."""
+    for index, row in enumerate(rows):
+        value = line.value(row)
+        if value:
+            base = stacks[index]
+            stacks[index] += value
+            paper.rectangle(
+                x(row.second - 0.85), y(stacks[index]), x(row.second - 0.15), y(base), line.color
+            )
+
+
 def _pieces(rows: Sequence[DirectionStats], value: _Value) -> list[list[tuple[float, float]]]:
     """Cut a curve where nothing was measured."""
     pieces: list[list[tuple[float, float]]] = [[]]
@@ -216,9 +270,11 @@ def _pieces(rows: Sequence[DirectionStats], value: _Value) -> list[list[tuple[fl
 def _scale(panel: _Panel, rows: Sequence[DirectionStats]) -> tuple[float, float]:
     """Return the scale's top and the step between its lines, both round numbers."""
     values = [value for line in panel.lines for row in rows if (value := line.value(row))]
-    top = max([panel.least_top, *values])
+    if panel.lines[0].style == "stack":
+        values = [sum(line.value(row) or 0 for line in panel.lines) for row in rows]
+    top = max([panel.least_top, *values]) - panel.bottom
     step = _nice_step(top / 4)
-    return math.ceil(top / step - 1e-9) * step, step
+    return panel.bottom + math.ceil(top / step - 1e-9) * step, step
 
 
 def _nice_step(least: float) -> float:
@@ -238,10 +294,12 @@ def _summary(rows: Sequence[DirectionStats]) -> str:
     frozen = sum(row.frozen_seconds for row in rows)
     freezes = sum(row.freezes for row in rows)
     concealed = sum(row.concealed_ms for row in rows)
+    scores = [row.score for row in rows if row.score is not None]
+    score = f", score {sum(scores) / len(scores):.1f}" if scores else ""
     still = f"{freezes} freeze{'' if freezes == 1 else 's'} ({frozen:.1f} s)"
     return (
         f"{last.path or 'no path'}, {last.width}x{last.height}, "
-        f"{still if freezes else 'no freeze'}, {concealed:.0f} ms concealed"
+        f"{still if freezes else 'no freeze'}, {concealed:.0f} ms concealed{score}"
     )
 
 

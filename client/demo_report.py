@@ -10,7 +10,7 @@ from typing import Final
 from ringline.client.demo_stats import DirectionStats
 from ringline.client.verify_recording import RecordingFacts
 
-__all__ = ["REPORT_VERSION", "make_report", "summarize"]
+__all__ = ["REPORT_VERSION", "make_report", "sum_repairs", "summarize"]
 
 REPORT_VERSION: Final = 1
 """Grows when a field changes its meaning or goes away; new fields do not change it."""
@@ -53,6 +53,8 @@ def summarize(rows: Sequence[DirectionStats]) -> dict[str, object]:
     """
     last = rows[-1] if rows else None
     latencies = [row.latency for row in rows if row.latency is not None]
+    sound_latencies = [row.sound_latency for row in rows if row.sound_latency is not None]
+    scores = [row.score for row in rows if row.score is not None]
     round_trips = [row.round_trip for row in rows if row.round_trip is not None]
     return {
         "path": last.path if last else "",
@@ -68,7 +70,21 @@ def summarize(rows: Sequence[DirectionStats]) -> dict[str, object]:
         "freezes": sum(row.freezes for row in rows),
         "frozen_seconds": sum(row.frozen_seconds for row in rows),
         "concealed_ms": sum(row.concealed_ms for row in rows),
+        "sound_latency_p50": _percentile(sound_latencies, 0.5),
+        "sound_latency_p95": _percentile(sound_latencies, 0.95),
+        "score": _mean(scores),
+        "score_p5": _percentile(scores, 0.05),
+        "repairs": sum_repairs(rows),
     }
+
+
+def sum_repairs(rows: Sequence[DirectionStats]) -> dict[str, int]:
+    """Return what came back to life over all rows, by mechanism."""
+    total: dict[str, int] = {}
+    for row in rows:
+        for mechanism, count in row.repairs.items():
+            total[mechanism] = total.get(mechanism, 0) + count
+    return total
 
 
 def _mean(values: Sequence[float]) -> float | None:

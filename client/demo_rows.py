@@ -73,5 +73,12 @@ class DirectionRows:
                     freezes=arrived.received.freezes,
                     frozen_seconds=arrived.received.frozen_seconds,
                     concealed_ms=arrived.received.concealed_ms,
+                    sound_latency=arrived.received.sound_latency,
+                    repairs=arrived.received.repairs,
+                    score=arrived.received.score,
+                    sound_score=arrived.received.sound_score,
+                    picture_score=arrived.received.picture_score,
+                    cause=arrived.received.cause,
+                    side=arrived.received.side,
                 )
             )

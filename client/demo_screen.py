@@ -21,7 +21,7 @@ __all__ = ["DemoScreen", "format_row"]
 
 _HEADER: Final = (
     f"{'second':>6}  {'direction':<13} {'path':<7} {'size':>9} {'fps':>4} {'kbit/s':>11} "
-    f"{'loss':>6} {'rtt':>7} {'latency':>8} {'frozen':>7}"
+    f"{'loss':>6} {'rtt':>7} {'latency':>8} {'frozen':>7} {'score':>5}"
 )
 
 
@@ -163,7 +163,8 @@ def format_row(name: str, row: DirectionStats) -> str:
         f"{row.second:>6.1f}  {name:<13} {row.path or 'none':<7} {size:>9} "
         f"{row.frames_per_second:>4.0f} {rate:>11} {row.loss * 100:>4.1f} % "
         f"{_milliseconds(row.round_trip):>7} {_milliseconds(row.latency):>8} "
-        f"{row.frozen_seconds:>5.1f} s"
+        f"{row.frozen_seconds:>5.1f} s {'-' if row.score is None else f'{row.score:.1f}':>5}"
+        f"{f'  {row.cause}' if row.cause != 'none' else ''}"
     )
 
 

@@ -5,7 +5,8 @@ The demo's table, its report and its plots are all made of these.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 __all__ = ["DirectionStats"]
 
@@ -29,6 +30,15 @@ class DirectionStats:
         freezes: Freezes (W3C definition) that began in this second.
         frozen_seconds: How much of this second the picture was frozen, 0 to 1.
         concealed_ms: Sound that concealment made up in this second, in ms.
+        sound_latency: From microphone to loudspeaker, likewise.
+        repairs: What came back to life in this second, by mechanism: the fields of
+            :class:`~ringline.media.receive.stats.RepairStats`.
+        score: How good it was for the receiver over the last seconds, 1 to 5; :obj:`None` before
+            there is a judgement.
+        sound_score: Of the sound alone; :obj:`None` if none is sent.
+        picture_score: Of the picture alone, likewise.
+        cause: What costs the most: ``none``, ``loss``, ``delay``, ``bandwidth`` or ``cpu``.
+        side: Whose fault that is, in the receiver's words; empty if there is none.
 
     """
 
@@ -45,3 +55,10 @@ class DirectionStats:
     freezes: int
     frozen_seconds: float
     concealed_ms: float
+    sound_latency: float | None = None
+    repairs: Mapping[str, int] = field(default_factory=dict)
+    score: float | None = None
+    sound_score: float | None = None
+    picture_score: float | None = None
+    cause: str = "none"
+    side: str = ""

@@ -30,16 +30,19 @@ def make_table(
         title_style="bold",
         box=None,
         pad_edge=False,
-        padding=(0, 2, 0, 0),
+        padding=(0, 1, 0, 0),
         header_style="bold underline",
     )
     table.add_column("direction", no_wrap=True)
     table.add_column("path", no_wrap=True)
-    for name in ("size", "fps", "kbit/s\nof target", "loss", "round\ntrip", "latency", "freezes"):
+    for name in (
+        *("size", "fps", "kbit/s\nof target", "loss", "round\ntrip", "latency"),
+        *("freezes", "score"),
+    ):
         table.add_column(name, justify="right", no_wrap=True)
     for name, rows in directions.items():
         if not rows:
-            table.add_row(name, Text("waiting", style="yellow"), *["-"] * 7)
+            table.add_row(name, Text("waiting", style="yellow"), *["-"] * 8)
             continue
         last = rows[-1]
         freezes = sum(row.freezes for row in rows)
@@ -54,6 +57,7 @@ def make_table(
             _milliseconds(last.round_trip, bad_above=0.4),
             _milliseconds(last.latency, bad_above=0.4),
             _graded(f"{freezes}, {frozen:.1f} s" if freezes else "0", bad=last.frozen_seconds > 0),
+            Text("-") if last.score is None else _graded(f"{last.score:.1f}", bad=last.score < 3),
         )
     return table
 

@@ -91,6 +91,9 @@ def describe_direction(
         details.append(f"{freezes} freeze{'' if freezes == 1 else 's'} ({frozen:.1f} s)")
     else:
         details.append("no freeze")
+    scores = [row.score for row in rows if row.score is not None]
+    if scores:
+        details.append(f"scored {sum(scores) / len(scores):.1f} of 5")
     if impression.first_picture is not None:
         details.append(f"first picture after {impression.first_picture:.2f} s")
     return f"{sentence} {', '.join(details).capitalize()}."

@@ -301,7 +301,7 @@ class _Talk:
         while True:
             due += 1.0
             await asyncio.sleep(max(0.0, due - self._loop.time()))
-            row = rows.make_row(self._call.stats(), witness.take_latency(), self._loop.time())
+            row = rows.make_row(self._call.stats(), witness.take_latencies(), self._loop.time())
             self._output.show_row(row)
 
     async def _hang_up_after(self, seconds: float) -> None:

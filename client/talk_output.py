@@ -155,6 +155,8 @@ def describe_row(row: CallRow) -> str:
         parts.append(f"latency {received.latency * 1000:.0f} ms")
     if received.frozen_seconds:
         parts.append("picture frozen")
+    if received.score is not None:
+        parts.append(f"score {received.score:.1f}")
     return " | ".join(parts)
 
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from ringline.media.frames import AudioFrame, VideoFrame
 
-__all__ = ["Impression", "Witness"]
+__all__ = ["Impression", "Latencies", "Witness"]
 
 _GRID: Final = (90, 160)
 """Rows and columns that a picture is brought down to: enough to see a mouth move."""
@@ -59,6 +59,20 @@ class Impression:
     first_sound: float | None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Latencies:
+    """How late things were, median, in seconds.
+
+    Attributes:
+        picture: Capture to display; :obj:`None` if none was shown or clocks are not compared yet.
+        sound: Capture to play-out, likewise.
+
+    """
+
+    picture: float | None = None
+    sound: float | None = None
+
+
 class Witness:
     """Watches and listens: a sink for both kinds.
 
@@ -78,7 +92,8 @@ class Witness:
         self._first_sound: float | None = None
         self._heard_at = started_at
         self._heard = 0.0
-        self._latencies: Final[list[float]] = []
+        self._picture_latencies: Final[list[float]] = []
+        self._sound_latencies: Final[list[float]] = []
 
     def handle_video_frame(self, frame: VideoFrame, now: float) -> None:
         """Look at a picture shown at ``now``."""
@@ -86,7 +101,7 @@ class Witness:
         if self._first_picture is None:
             self._first_picture = now - self._started_at
         if frame.captured_at is not None:
-            self._latencies.append(now - frame.captured_at)
+            self._picture_latencies.append(now - frame.captured_at)
         cells = _shrink(frame.luma)
         if self._cells is not None:
             still = now - self._changed_at
@@ -101,6 +116,8 @@ class Witness:
 
     def handle_audio_frame(self, frame: AudioFrame, now: float) -> None:
         """Listen to a piece of sound heard at ``now``."""
+        if frame.captured_at is not None:
+            self._sound_latencies.append(now - frame.captured_at)
         if frame.concealed >= len(frame.samples):
             return
         level = float(np.sqrt(np.mean(frame.samples.astype(np.float64) ** 2)))
@@ -117,14 +134,14 @@ class Witness:
     async def close(self) -> None:
         """Do nothing: a witness holds nothing, but a sink can be closed."""
 
-    def take_latency(self) -> float | None:
-        """Return the median of the latencies, capture to display, since the last call of this.
-
-        Seconds; :obj:`None` if no picture was shown or clocks are not yet compared.
-        """
-        latency = statistics.median(self._latencies) if self._latencies else None
-        self._latencies.clear()
-        return latency
+    def take_latencies(self) -> Latencies:
+        """Return how late pictures and sound were since the last call of this."""
+        latencies = Latencies(
+            picture=_median(self._picture_latencies), sound=_median(self._sound_latencies)
+        )
+        self._picture_latencies.clear()
+        self._sound_latencies.clear()
+        return latencies
 
     def sum_up(self, now: float) -> Impression:
         """Return what was seen and heard until ``now``."""
@@ -139,6 +156,10 @@ class Witness:
             first_picture=self._first_picture,
             first_sound=self._first_sound,
         )
+
+
+def _median(values: list[float]) -> float | None:
+    return statistics.median(values) if values else None
 
 
 def _shrink(luma: NDArray[np.uint8]) -> NDArray[np.int16]:

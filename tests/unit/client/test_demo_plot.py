@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -58,6 +60,27 @@ def test_loss_stands_as_bars_and_no_loss_as_nothing() -> None:
     red = (220, 38, 38)
     legend = near(draw({"a": rows()}), red)
     assert near(draw({"a": rows(loss=0.2)}), red) > legend + 10_000
+
+
+def test_repairs_stand_on_one_another_by_mechanism() -> None:
+    repaired = {"retransmission": 4, "red": 2, "key_frame": 0}
+    one = [replace(row, repairs={"retransmission": 6}) for row in rows()]
+    two = [replace(row, repairs=repaired) for row in rows()]
+    blue, orange = (37, 99, 235), (217, 119, 6)
+    alone, stacked, none = draw({"a": one}), draw({"a": two}), draw({"a": rows()})
+    whole = near(alone, blue) - near(none, blue)
+    assert near(stacked, blue) - near(none, blue) == pytest.approx(whole * 4 / 6, rel=0.1)
+    assert near(stacked, orange) - near(none, orange) == pytest.approx(whole * 2 / 6, rel=0.1)
+
+
+def test_the_score_is_drawn_from_its_own_scale() -> None:
+    def ink(score: float) -> int:
+        pixels = draw({"a": [replace(row, score=score) for row in rows()]})
+        dark = (pixels.max(axis=-1) < 90).sum(axis=1)
+        return int(np.argmax(dark))  # the line's height
+
+    assert ink(5.0) < ink(3.0) < ink(2.0)
+    assert ink(3.0) - ink(5.0) == pytest.approx(2 * (ink(2.0) - ink(3.0)), abs=3)
 
 
 def test_scales_are_shared_between_directions() -> None:

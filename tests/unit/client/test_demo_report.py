@@ -31,6 +31,8 @@ def test_a_summary_has_means_percentiles_and_sums() -> None:
         replace(ROW, second=3.0, latency=0.2, loss=0.3, frozen_seconds=0.25, concealed_ms=40),
         replace(ROW, second=4.0, latency=0.3, width=320, height=180, concealed_ms=20),
     ]
+    rows[1] = replace(rows[1], score=2.0, sound_latency=0.08, repairs={"fec": 2, "red": 1})
+    rows[2] = replace(rows[2], score=4.0, sound_latency=0.1, repairs={"fec": 3})
     assert summarize(rows) == {
         "path": "direct",
         "width": 320,
@@ -45,6 +47,11 @@ def test_a_summary_has_means_percentiles_and_sums() -> None:
         "freezes": 1,
         "frozen_seconds": 0.75,
         "concealed_ms": 60,
+        "sound_latency_p50": 0.1,
+        "sound_latency_p95": 0.1,
+        "score": 3.0,
+        "score_p5": 2.0,
+        "repairs": {"fec": 5, "red": 1},
     }
 
 

@@ -17,7 +17,16 @@ SENDER = CallRow(
 RECEIVER = CallRow(
     second=1.02,
     path="direct",
-    received=ReceivedRow(width=640, height=360, frames_per_second=30.0, loss=0.01, latency=0.06),
+    received=ReceivedRow(
+        width=640,
+        height=360,
+        frames_per_second=30.0,
+        loss=0.01,
+        latency=0.06,
+        repairs={"fec": 3},
+        score=3.5,
+        cause="loss",
+    ),
     sent=SentRow(bitrate=3.0),
 )
 
@@ -39,6 +48,7 @@ def test_what_left_is_the_senders_word_and_what_arrived_the_receivers() -> None:
     assert (row.bitrate, row.target_bitrate, row.round_trip) == (900_000.0, 1_000_000.0, 0.04)
     assert (row.second, row.path, row.width, row.height) == (1.02, "direct", 640, 360)
     assert (row.frames_per_second, row.loss, row.latency) == (30.0, 0.01, 0.06)
+    assert (row.repairs, row.score, row.cause) == ({"fec": 3}, 3.5, "loss")
 
 
 def test_a_row_survives_its_way_through_json() -> None:

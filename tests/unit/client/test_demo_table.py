@@ -23,6 +23,7 @@ def row(second: float, **changed: object) -> DirectionStats:
         "freezes": 0,
         "frozen_seconds": 0.0,
         "concealed_ms": 0.0,
+        "score": 4.3,
     }
     return DirectionStats(second=second, **(values | changed))  # type: ignore[arg-type] # by name
 
@@ -38,14 +39,16 @@ def test_the_newest_second_is_shown_with_the_freezes_of_the_whole_call() -> None
     rows = [row(1.0, freezes=1, frozen_seconds=0.7), row(2.0, frozen_seconds=1.0), row(3.0)]
     out = lines({"lab -> desk": rows})
     assert out[0] == "demo, network g3"
-    expected = "lab -> desk direct 640x360 30 1714/1900 0.8 % 45 ms 56 ms 1, 1.7 s"
+    expected = "lab -> desk direct 640x360 30 1714/1900 0.8 % 45 ms 56 ms 1, 1.7 s 4.3"
     assert " ".join(out[-1].split()) == expected
 
 
 def test_what_is_not_known_yet_is_a_dash() -> None:
-    out = lines({"a -> b": [], "b -> a": [row(1.0, width=0, round_trip=None, latency=None)]})
-    assert out[-2].split() == ["a", "->", "b", "waiting", *["-"] * 7]
-    assert " ".join(out[-1].split()[4:]) == "- 30 1714/1900 0.8 % - - 0"
+    out = lines(
+        {"a -> b": [], "b -> a": [row(1.0, width=0, round_trip=None, latency=None, score=None)]}
+    )
+    assert out[-2].split() == ["a", "->", "b", "waiting", *["-"] * 8]
+    assert " ".join(out[-1].split()[4:]) == "- 30 1714/1900 0.8 % - - 0 -"
 
 
 def test_the_table_fits_into_80_columns() -> None:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ringline.client.witness import Witness
+from ringline.client.witness import Latencies, Witness
 from ringline.media.frames import AudioFrame, VideoFrame
 from ringline.media.synthetic import MovingPicture
 from ringline.media.synthetic_voice import Voice
@@ -111,9 +111,15 @@ def test_latency_is_the_median_since_it_was_last_asked_for() -> None:
         frame = still()
         frame.captured_at = number - latency
         witness.handle_video_frame(frame, float(number))
+        sound = tone(9000)
+        sound.captured_at = number - latency / 2
+        witness.handle_audio_frame(sound, float(number))
     witness.handle_video_frame(still(), 4.0)  # of unknown age
-    assert witness.take_latency() == pytest.approx(0.2)
-    assert witness.take_latency() is None
+    witness.handle_audio_frame(tone(9000), 4.0)
+    latencies = witness.take_latencies()
+    assert latencies.picture == pytest.approx(0.2)
+    assert latencies.sound == pytest.approx(0.1)
+    assert witness.take_latencies() == Latencies()
 
 
 async def test_it_can_be_closed_like_any_sink() -> None:
