@@ -11,7 +11,7 @@ What we speak, in order of preference:
 |---|---|---|---|
 | audio | RED of Opus (RFC 2198) | ``111/111`` | |
 | audio | Opus 48 kHz | ``minptime=10;useinbandfec=1`` | transport-cc |
-| video | VP8, RTX | ``apt`` | transport-cc, goog-remb, nack, nack pli, ccm fir |
+| video | VP8, RTX | ``apt`` | transport-cc, goog-remb, nack, nack pli, nack rpsi, ccm fir |
 | application | data channels over SCTP | | |
 
 RED stands before Opus because that is how a browser is told to send it; a peer that does not know
@@ -60,7 +60,8 @@ _VP8: Final = Codec(
     payload_type=96,
     name="VP8",
     clock_rate=90_000,
-    feedback=("goog-remb", "transport-cc", "ccm fir", "nack", "nack pli"),
+    # RPSI (RFC 4585 §4.2) none but our own peers take; with the others a loss costs a key frame.
+    feedback=("goog-remb", "transport-cc", "ccm fir", "nack", "nack pli", "nack rpsi"),
 )
 _RTX: Final = Codec(payload_type=97, name="rtx", clock_rate=90_000, parameters={"apt": 96})
 
@@ -287,6 +288,7 @@ def _stream(section: MediaSection) -> StreamParameters | None:
         red_payload_type=None if red is None else PayloadType(red.payload_type),
         nack="nack" in codec.feedback,
         pli="nack pli" in codec.feedback,
+        rpsi="nack rpsi" in codec.feedback,
         transport_cc="transport-cc" in codec.feedback,
         remb="goog-remb" in codec.feedback,
         in_band_fec=str(codec.parameters.get("useinbandfec", 0)) == "1",

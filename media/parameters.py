@@ -31,6 +31,8 @@ class StreamParameters:
         red_rtx_payload_type: Of retransmissions of RED packets, on ``rtx_ssrc`` too.
         nack: The receiver may ask for lost packets (RFC 4585).
         pli: The receiver may ask for a key frame.
+        rpsi: It may ask for a frame predicted from a picture that it has (``nack rpsi``), and
+            frames say what they are predicted from (:mod:`ringline.media.rtp.vp8`).
         transport_cc: Packets carry transport-wide numbers and feedback is given on them.
         remb: The receiver's bandwidth estimate is understood (a fallback for older peers).
         in_band_fec: Opus may carry a coarse copy of the frame before (``useinbandfec``).
@@ -48,6 +50,7 @@ class StreamParameters:
     red_rtx_payload_type: PayloadType | None = None
     nack: bool = False
     pli: bool = False
+    rpsi: bool = False
     transport_cc: bool = False
     remb: bool = False
     in_band_fec: bool = False

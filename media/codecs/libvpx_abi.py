@@ -60,6 +60,7 @@ class EncodeFlag(IntFlag):
     NO_REFERENCE_ALTERNATE = 1 << 21
     NO_UPDATE_GOLDEN = 1 << 22
     NO_UPDATE_ALTERNATE = 1 << 23
+    FORCE_ALTERNATE = 1 << 24
 
 
 # ``VPX_ENCODER_ABI_VERSION`` of each release.  It cannot be found by trying: a library accepts

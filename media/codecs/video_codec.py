@@ -44,19 +44,26 @@ _LARGEST_SIDE: Final = 16_383
 class Reference(Enum):
     """What one frame is predicted from and what it leaves for later ones.
 
-    VP8 keeps pictures that later frames may refer to: the last one, and a *golden* one that stays
-    until it is replaced.  A golden frame that the receiver is known to have is a way back after a
-    loss that costs a delta frame, not a key frame.  A key frame replaces both, whatever is asked.
+    VP8 keeps pictures that later frames may refer to: the last one, and two that stay until they
+    are replaced, the *golden* and the *alternate* one.  Such a picture that the receiver has is a
+    way back after a loss that costs a delta frame, not a key frame; and with two of them one is
+    there while the other is on its way.  A key frame replaces all, whatever is asked.
     """
 
     LAST = auto()
-    """From the last picture; the golden one stays as it is.  The everyday frame."""
+    """From the last picture; the kept ones stay as they are.  The everyday frame."""
 
     REFRESH_GOLDEN = auto()
     """From the last picture; becomes the golden one too."""
 
     GOLDEN_ONLY = auto()
     """From the golden picture alone: decodes wherever that one is, whatever was lost since."""
+
+    REFRESH_ALTERNATE = auto()
+    """From the last picture; becomes the alternate one too."""
+
+    ALTERNATE_ONLY = auto()
+    """From the alternate picture alone."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,8 +139,8 @@ class VideoEncoder(Protocol):
     def has_golden(self) -> bool:
         """Whether :class:`Reference` is obeyed.
 
-        Where not, :attr:`Reference.GOLDEN_ONLY` gives a key frame, which decodes everywhere, and
-        the two others an ordinary frame.
+        Where not, :attr:`Reference.GOLDEN_ONLY` and :attr:`Reference.ALTERNATE_ONLY` give a key
+        frame, which decodes everywhere, and the others an ordinary frame.
         """
         ...
 

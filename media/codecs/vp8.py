@@ -46,16 +46,22 @@ from ringline.media.units import VIDEO_CLOCK_RATE
 
 __all__ = ["Vp8Decoder", "Vp8Encoder"]
 
-# The alternate reference is left alone: it stays at the last key frame.
+_NO_GOLDEN: Final = EncodeFlag.NO_REFERENCE_GOLDEN | EncodeFlag.NO_UPDATE_GOLDEN
 _NO_ALTERNATE: Final = EncodeFlag.NO_REFERENCE_ALTERNATE | EncodeFlag.NO_UPDATE_ALTERNATE
 
 _FLAGS: Final[dict[Reference, EncodeFlag]] = {
-    Reference.LAST: (_NO_ALTERNATE | EncodeFlag.NO_REFERENCE_GOLDEN | EncodeFlag.NO_UPDATE_GOLDEN),
+    Reference.LAST: _NO_GOLDEN | _NO_ALTERNATE,
     Reference.REFRESH_GOLDEN: (
         _NO_ALTERNATE | EncodeFlag.NO_REFERENCE_GOLDEN | EncodeFlag.FORCE_GOLDEN
     ),
     Reference.GOLDEN_ONLY: (
         _NO_ALTERNATE | EncodeFlag.NO_REFERENCE_LAST | EncodeFlag.NO_UPDATE_GOLDEN
+    ),
+    Reference.REFRESH_ALTERNATE: (
+        _NO_GOLDEN | EncodeFlag.NO_REFERENCE_ALTERNATE | EncodeFlag.FORCE_ALTERNATE
+    ),
+    Reference.ALTERNATE_ONLY: (
+        _NO_GOLDEN | EncodeFlag.NO_REFERENCE_LAST | EncodeFlag.NO_UPDATE_ALTERNATE
     ),
 }
 

@@ -65,7 +65,7 @@ class PyavVp8Encoder:
 
     @property
     def has_golden(self) -> bool:
-        """Never: asked for a frame from the golden picture alone, this makes a key frame."""
+        """Never: asked for a frame from a kept picture alone, this makes a key frame."""
         return False
 
     def encode(
@@ -91,7 +91,7 @@ class PyavVp8Encoder:
 
         frame = av.VideoFrame.from_ndarray(planes, format="yuv420p")
         frame.pts, frame.time_base, frame.duration = media_time, _TIME_BASE, duration
-        key = force_key or reference is Reference.GOLDEN_ONLY
+        key = force_key or reference in (Reference.GOLDEN_ONLY, Reference.ALTERNATE_ONLY)
         frame.pict_type = PictureType.I if key else PictureType.NONE
         try:
             data = b"".join(bytes(packet) for packet in self._context.encode(frame))

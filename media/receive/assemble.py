@@ -5,6 +5,8 @@ are here.  It is *continuous* when it follows the frame before it without a gap.
 for while a retransmission can still fill it, unless something shows that it need not be filled:
 
 * a key frame is complete behind it: that refers to nothing before;
+* a frame is complete behind it that refers to nothing but a kept picture that is whole
+  (:mod:`.references`);
 * the picture number of the frame behind it goes on (the gap was padding), or that frame is of the
   base layer and its TL0PICIDX goes on (the gap was in a layer that none refers to).
 
@@ -26,6 +28,7 @@ from typing import Final
 
 from ringline.media.errors import ParseError
 from ringline.media.frames import EncodedPicture
+from ringline.media.receive.references import KeptPictures
 from ringline.media.rtp.vp8 import Vp8Descriptor, frame_size, is_key_frame
 
 __all__ = ["AssembleConfig", "AssembledFrame", "Assembler"]
@@ -46,6 +49,7 @@ class AssembledFrame:
     Attributes:
         timestamp: Its media time at 90 kHz, not wrapped.
         continuous: Nothing that it may refer to was left out right before it.
+        mends: It decodes whole whatever was lost before it, and is no key frame.
         started_at: When its first packet came.
         completed_at: When its last packet came.
 
@@ -56,6 +60,7 @@ class AssembledFrame:
     continuous: bool
     started_at: float
     completed_at: float
+    mends: bool = False
 
 
 @dataclass(slots=True)
@@ -90,6 +95,7 @@ class Assembler:
 
     Args:
         config: Tuning.
+        kept: The pictures that the decoder keeps; :obj:`None` if frames do not tell.
 
     Attributes:
         malformed: Packets dropped because their payload is no VP8.
@@ -97,8 +103,11 @@ class Assembler:
 
     """
 
-    def __init__(self, config: AssembleConfig | None = None) -> None:
+    def __init__(
+        self, config: AssembleConfig | None = None, *, kept: KeptPictures | None = None
+    ) -> None:
         self._config: Final = config or AssembleConfig()
+        self._kept: Final = kept
         self._deadline = 0.3
         self._ready: Final[deque[AssembledFrame]] = deque()
         self.malformed = 0
@@ -242,9 +251,12 @@ class Assembler:
                 return frame
         complete.sort(key=_first_number)
         for frame in reversed(complete):
-            if frame.is_key:
+            if frame.is_key or self._mends(frame):
                 return frame
         return complete[0] if self._goes_on(complete[0].descriptor) else None
+
+    def _mends(self, frame: _Frame) -> bool:
+        return self._kept is not None and self._kept.mends(frame.descriptor)
 
     def _goes_on(self, descriptor: Vp8Descriptor) -> bool:
         """Tell whether a frame behind a gap needs nothing that the gap held."""
@@ -270,13 +282,18 @@ class Assembler:
             return  # callers give complete frames only
         data = b"".join(frame.parts[number] for number in range(frame.first, frame.last + 1))
         width, height = frame_size(data) or (0, 0)
+        mends = not frame.is_key and self._mends(frame)
+        continuous = frame.is_key or mends or (continuous and not self._has_lost)
+        if self._kept is not None:
+            self._kept.handle_frame(frame.descriptor, key=frame.is_key, continuous=continuous)
         self._ready.append(
             AssembledFrame(
                 EncodedPicture(data, frame.is_key, width, height),
                 frame.timestamp,
-                frame.is_key or (continuous and not self._has_lost),
+                continuous,
                 frame.started_at,
                 frame.completed_at,
+                mends,
             )
         )
         self._last = frame.descriptor

@@ -2,19 +2,23 @@
 
 ::
 
-                      key frame
+                     repair frame
       ┌───────────────────────────────────────────────┐
       v                                               │
     WHOLE ── a frame is lost ──> DAMAGED ── 0.4 s ──> WAITING   (the start is here)
       ^                             │
-      └───────── key frame ─────────┘
+      └──────── repair frame ───────┘
+
+A repair frame is a key frame, or one predicted from a picture that the decoder keeps and has
+whole (:mod:`.references`).
 
 DAMAGED decodes on: an error-resilient stream loses 2 to 4 dB for a moment, which is better to
 look at than a picture that stands still, as long as a key frame is on its way.  After that the
 damage would be seen to spread, so nothing is decoded until it comes.
 
-In DAMAGED and WAITING a key frame is asked for (PLI, RFC 4585 §6.3.1) until one comes, again and
-again: requests and key frames are lost like anything else.
+In DAMAGED and WAITING one is asked for until it comes, again and again: requests and frames are
+lost like anything else.  The request names the picture (RPSI, RFC 4585 §6.3.3), or asks for a key
+frame (PLI, §6.3.1) where there is none, and when RPSI has been in vain.
 
 Decoding takes milliseconds, so it runs as jobs (:mod:`ringline.media.jobs`), one at a time and in
 order.
@@ -37,9 +41,10 @@ from typing import Final
 from ringline.media.codecs.video_codec import Planes, VideoDecoder
 from ringline.media.errors import CodecError
 from ringline.media.receive.assemble import AssembledFrame
+from ringline.media.receive.references import KeptPictures
 from ringline.media.rtp.vp8_header import read_quantizer
 
-__all__ = ["DecodeConfig", "DecodeJob", "DecodeState", "VideoDecodeStage"]
+__all__ = ["DecodeConfig", "DecodeJob", "DecodeState", "RepairRequest", "VideoDecodeStage"]
 
 logger = logging.getLogger(__name__)
 
@@ -58,8 +63,24 @@ class DecodeConfig:
     request_interval: float = 0.2
     """Seconds between requests for a key frame, or a round trip where that is longer."""
 
+    max_selections: int = 3
+    """Requests by RPSI for one loss, before it is to be a key frame: frames from a kept picture
+    that do not arrive are followed by one that needs nothing."""
+
     max_queue: int = 60
     """Frames waiting for the decoder: 2 s, after which it will not catch up by itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class RepairRequest:
+    """Ask for a frame that decodes whole.
+
+    Attributes:
+        picture_id: Of the picture to predict it from; :obj:`None` asks for a key frame.
+
+    """
+
+    picture_id: int | None = None
 
 
 class DecodeState(Enum):
@@ -118,11 +139,14 @@ class VideoDecodeStage:
         decoder: Of the stream.
         can_request: Whether requests for key frames were negotiated.  If not, damage is decoded
             for as long as it takes: nothing would end the wait.
+        kept: The pictures that the decoder keeps, if frames tell and can be asked for.
         config: Tuning.
 
     Attributes:
         state: See the module's docstring.
         requests: Key frames asked for.
+        selections: Frames from a kept picture asked for.
+        kept_recoveries: Losses that such a frame ended.
         decoded: Frames decoded.
         key_frames_decoded: Of these, key frames.
         quantizer_sum: Their quantizers, 0 to 127 each.
@@ -138,11 +162,13 @@ class VideoDecodeStage:
         decoder: VideoDecoder,
         *,
         can_request: bool,
+        kept: KeptPictures | None = None,
         config: DecodeConfig | None = None,
     ) -> None:
         self._lane: Final = lane
         self._decoder: Final = decoder
         self._can_request: Final = can_request
+        self._kept: Final = kept
         self._config: Final = config or DecodeConfig()
         self._queue: Final[deque[AssembledFrame]] = deque()
         self._running: DecodeJob | None = None
@@ -150,9 +176,13 @@ class VideoDecodeStage:
         self._damaged_at = 0.0
         self._next_request: float | None = None
         self._requested_at: float | None = None  # since the picture was last whole
+        self._selected = 0  # times, likewise
+        self._doubted_at: float | None = None  # when one was asked for before anything was lost
         self._is_heard = False  # packets came since then
         self.state = DecodeState.WAITING
         self.requests = 0
+        self.selections = 0
+        self.kept_recoveries = 0
         self.decoded = 0
         self.key_frames_decoded = 0
         self.quantizer_sum = 0
@@ -182,6 +212,7 @@ class VideoDecodeStage:
         """Expect another source's frames."""
         self.dropped += len(self._queue)
         self._queue.clear()
+        self._forget_kept()
         self._running = None  # what it gives when it comes back belongs to the old source
         self._wait_for_key(now)
 
@@ -190,10 +221,22 @@ class VideoDecodeStage:
         if self.state is DecodeState.WHOLE:
             self._damage(now)
 
+    def handle_doubt(self, now: float) -> None:
+        """Take note that a gap is likely not to be filled in time: a repair frame may overtake it.
+
+        Only by RPSI: what it brings costs little more than any frame.
+        """
+        if self.state is not DecodeState.WHOLE or self._kept is None or self._kept.newest is None:
+            return
+        if self._doubted_at is None or now - self._doubted_at >= self._interval():
+            self._doubted_at = self._next_request = now
+
     def handle_frame(self, frame: AssembledFrame, now: float) -> None:
         """Take the next frame in order."""
-        if frame.picture.key:
-            self.key_recoveries += self.decoded > 0 and self.state is not DecodeState.WHOLE
+        if frame.picture.key or frame.mends:
+            if self.state is not DecodeState.WHOLE:
+                self.key_recoveries += frame.picture.key and self.decoded > 0
+                self.kept_recoveries += frame.mends
             self._be_whole()
         elif self.state is DecodeState.WAITING:
             self.dropped += 1
@@ -202,6 +245,8 @@ class VideoDecodeStage:
             return
         elif not frame.continuous:
             self._damage(now)
+        elif self.state is DecodeState.WHOLE:
+            self._next_request = None  # no doubt any more
         if self._is_too_damaged(now):
             self.dropped += 1
             self._wait_for_key(now)
@@ -225,6 +270,7 @@ class VideoDecodeStage:
         if job.failed or not job.pictures:
             self.dropped += 1
             if job.failed:
+                self._forget_kept()
                 self._wait_for_key(now)
                 self._queue_from_key()
             return []
@@ -240,23 +286,34 @@ class VideoDecodeStage:
         """Return when the next request is due, or :obj:`None` if none is wanted."""
         return self._next_request if self._can_request else None
 
-    def poll_request(self, now: float, *, is_arriving: bool) -> bool:
-        """Tell whether a key frame is to be asked for now.
+    def poll_request(self, now: float, *, is_arriving: bool) -> RepairRequest | None:
+        """Return what is to be asked for now, or :obj:`None`.
 
         Args:
             now: The present.
-            is_arriving: The start of one is here: asking again would only slow it down.
+            is_arriving: The start of a key frame is here: asking again would only slow it down.
 
         """
         if not self._can_request or self._next_request is None or now < self._next_request:
-            return False
-        self._next_request = now + (self._interval() if self._is_heard else _IDLE_INTERVAL)
+            return None
+        if self.state is DecodeState.WHOLE:  # no more than a doubt
+            self._next_request = None
+        else:
+            self._next_request = now + (self._interval() if self._is_heard else _IDLE_INTERVAL)
         if is_arriving:
-            return False
+            return None
         self._requested_at = now
         self._is_heard = False
-        self.requests += 1
-        return True
+        picture_id = self._kept.newest if self._kept is not None else None
+        if self.state is DecodeState.WHOLE:
+            self.selections += 1
+            return None if picture_id is None else RepairRequest(picture_id)
+        if picture_id is None or self._selected >= self._config.max_selections:
+            self.requests += 1
+            return RepairRequest()
+        self._selected += 1
+        self.selections += 1
+        return RepairRequest(picture_id)
 
     # Private
 
@@ -267,6 +324,7 @@ class VideoDecodeStage:
         self.state = DecodeState.WHOLE
         self._next_request = None
         self._requested_at = None
+        self._selected = 0
 
     def _damage(self, now: float) -> None:
         if self.state is DecodeState.WHOLE:
@@ -286,6 +344,10 @@ class VideoDecodeStage:
         if self._next_request is None:
             self._next_request = now
 
+    def _forget_kept(self) -> None:
+        if self._kept is not None:
+            self._kept.clear()
+
     def _shorten(self, now: float) -> None:
         """Drop what the decoder will not catch up with: all, or all before the last key frame."""
         keys = [index for index, frame in enumerate(self._queue) if frame.picture.key]
@@ -294,6 +356,7 @@ class VideoDecodeStage:
             self._queue.popleft()
         self.dropped += count
         if not self._queue:
+            self._forget_kept()
             self._wait_for_key(now)
 
     def _queue_from_key(self) -> None:

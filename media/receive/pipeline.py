@@ -4,7 +4,7 @@
 
     packet ─> Demultiplexer ─┬─> NackRecovery ──────────────> NACK
                  │           ├─> RedRecovery ─> AudioStream ──> sound, one frame each 20 ms
-                 │           └─> UlpFecRecovery ─> VideoStream ──> jobs, pictures, PLI
+                 │           └─> UlpFecRecovery ─> VideoStream ──> jobs, pictures, PLI, RPSI
                  ├─> FeedbackGenerator ──> transport-wide feedback
                  └─> ReportTimer ────────> receiver reports
                      LipSync between sound and picture
@@ -48,7 +48,13 @@ from ringline.media.receive.report import ReportConfig, ReportTimer
 from ringline.media.receive.stats import AudioReceiveStats, ReceiveStats, VideoReceiveStats
 from ringline.media.receive.synchronize import LipSync, SenderClock, SynchronizeConfig
 from ringline.media.receive.video_stream import VideoStream
-from ringline.media.rtp.rtcp import Nack, PictureLossIndication, RtcpPacket, SenderReport
+from ringline.media.rtp.rtcp import (
+    Nack,
+    PictureLossIndication,
+    ReferencePictureSelection,
+    RtcpPacket,
+    SenderReport,
+)
 from ringline.media.units import AUDIO_CLOCK_RATE, VIDEO_CLOCK_RATE
 
 __all__ = [
@@ -192,6 +198,7 @@ class ReceivePipeline:
                 parameters.mid,
                 codecs.video_decoder("VP8"),
                 can_request=parameters.pli,
+                can_select=parameters.rpsi,
                 assemble=config.assemble,
                 decode=config.decode,
                 render=config.render,
@@ -495,13 +502,20 @@ class ReceivePipeline:
             return None
         if stream.nack is not None:
             wanted = stream.nack.poll_request(now)
+            if stream.video is not None and stream.nack.is_doubtful(now):
+                stream.video.handle_doubt(now)
             if wanted:
                 stream.nacks += 1
                 numbers = [number & 0xFFFF for number in wanted]
                 return Nack(self._parameters.local_ssrc, ssrc, numbers)
-        if stream.video is not None and stream.video.poll_key_frame_request(now):
+        request = stream.video.poll_repair_request(now) if stream.video is not None else None
+        if request is None:
+            return None
+        if request.picture_id is None:
             return PictureLossIndication(self._parameters.local_ssrc, ssrc)
-        return None
+        return ReferencePictureSelection(
+            self._parameters.local_ssrc, ssrc, stream.parameters.payload_type, request.picture_id
+        )
 
     def _play(self, stream: _Stream, audio: AudioStream, now: float) -> None:
         is_first = stream is self._first_audio

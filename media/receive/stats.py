@@ -130,6 +130,7 @@ class VideoReceiveStats(ReceiveStreamStats):
 
     Attributes:
         pli_count: Requests for a key frame.
+        rpsi_count: Requests for a frame from a picture that the decoder has.
         fir_count: Likewise by FIR; none is sent to a single sender.
         frames_received: Complete ones.
         frames_decoded: By the decoder.
@@ -154,6 +155,7 @@ class VideoReceiveStats(ReceiveStreamStats):
 
     kind: Kind = "video"
     pli_count: int = 0
+    rpsi_count: int = 0
     fir_count: int = 0
     frames_received: int = 0
     frames_decoded: int = 0

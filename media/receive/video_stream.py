@@ -15,8 +15,9 @@ from ringline.media.codecs.video_codec import VideoDecoder
 from ringline.media.deadlines import earliest
 from ringline.media.frames import VideoFrame
 from ringline.media.receive.assemble import AssembleConfig, Assembler
-from ringline.media.receive.decode import DecodeConfig, DecodeJob, VideoDecodeStage
+from ringline.media.receive.decode import DecodeConfig, DecodeJob, RepairRequest, VideoDecodeStage
 from ringline.media.receive.freeze import FreezeDetector
+from ringline.media.receive.references import KeptPictures
 from ringline.media.receive.render import RenderConfig, RenderedFrame, Renderer
 from ringline.media.receive.stats import VideoReceiveStats
 from ringline.media.units import Unwrapper
@@ -31,6 +32,7 @@ class VideoStream:
         mid: Names the lane of its jobs.
         decoder: Of the stream.
         can_request: Whether requests for key frames were negotiated.
+        can_select: Whether frames tell their references and can be asked for by them.
         assemble: Tuning.
         decode: Tuning.
         render: Tuning.
@@ -44,15 +46,17 @@ class VideoStream:
         decoder: VideoDecoder,
         *,
         can_request: bool,
+        can_select: bool = False,
         assemble: AssembleConfig,
         decode: DecodeConfig,
         render: RenderConfig,
         deadline: float,
     ) -> None:
-        self._assembler: Final = Assembler(assemble)
+        kept = KeptPictures() if can_select else None
+        self._assembler: Final = Assembler(assemble, kept=kept)
         self._assembler.set_deadline(deadline)
         self._decode: Final = VideoDecodeStage(
-            f"decode:{mid}", decoder, can_request=can_request, config=decode
+            f"decode:{mid}", decoder, can_request=can_request, kept=kept, config=decode
         )
         self._renderer: Final = Renderer(render)
         self._freezes: Final = FreezeDetector()
@@ -115,6 +119,10 @@ class VideoStream:
         """Tell when the first missing packet should come: see :meth:`Renderer.set_resumption`."""
         self._renderer.set_resumption(when)
 
+    def handle_doubt(self, now: float) -> None:
+        """Take note that the first missing packet is likely not to come in time."""
+        self._decode.handle_doubt(now)
+
     def set_extra_delay(self, delay: float) -> None:
         """Show pictures this many seconds later (lip sync)."""
         self._renderer.set_extra_delay(delay)
@@ -152,8 +160,8 @@ class VideoStream:
         """Return a frame to decode."""
         return self._decode.poll_job()
 
-    def poll_key_frame_request(self, now: float) -> bool:
-        """Tell whether a key frame is to be asked for now."""
+    def poll_repair_request(self, now: float) -> RepairRequest | None:
+        """Return what the decoder needs and is to be asked for now, or :obj:`None`."""
         return self._decode.poll_request(
             now, is_arriving=self._assembler.is_key_frame_arriving(now)
         )
@@ -183,8 +191,10 @@ class VideoStream:
         """Return the counters that are this stage's to count; the caller adds the others."""
         stats, decode, freezes = self._stats, self._decode, self._freezes
         stats.pli_count = decode.requests
+        stats.rpsi_count = decode.selections
         stats.frames_decoded = decode.decoded
         stats.repairs.key_frame = decode.key_recoveries
+        stats.repairs.reference_frame = decode.kept_recoveries
         stats.key_frames_decoded = decode.key_frames_decoded
         stats.qp_sum = decode.quantizer_sum
         stats.frames_damaged = decode.damaged

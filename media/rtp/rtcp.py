@@ -10,6 +10,7 @@
 | TransportFeedback | 205, 15 | draft-holmer-rmcat-transport-wide-cc-extensions-01 | yes | yes |
 | PictureLossIndication | 206, 1 | RFC 4585 §6.3.1 | yes | yes |
 | FullIntraRequest | 206, 4 | RFC 5104 §4.3.1 | no | as PLI |
+| ReferencePictureSelection | 206, 3 | RFC 4585 §6.3.3 | to our own peers | of our own peers |
 | ReceiverEstimatedMaxBitrate | 206, 15 | draft-alvestrand-rmcat-remb-03 | no | yes |
 
 Anything else is passed over, as RFC 3550 §6.1 asks.
@@ -32,6 +33,7 @@ __all__ = [
     "PictureLossIndication",
     "ReceiverEstimatedMaxBitrate",
     "ReceiverReport",
+    "ReferencePictureSelection",
     "ReportBlock",
     "RtcpPacket",
     "SenderReport",
@@ -161,6 +163,22 @@ class PictureLossIndication:
 
 
 @dataclass(slots=True)
+class ReferencePictureSelection:
+    """The decoder can go on with a frame predicted from this picture and no later one.
+
+    Attributes:
+        payload_type: Of the media that this is about.
+        picture_id: Of the picture that the decoder has whole, 7 or 15 bits (RFC 7741 §5.1).
+
+    """
+
+    sender_ssrc: int
+    media_ssrc: int
+    payload_type: int
+    picture_id: int
+
+
+@dataclass(slots=True)
 class FullIntraRequest:
     """A key frame is wanted from each of these streams."""
 
@@ -189,6 +207,7 @@ RtcpPacket = (
     | Bye
     | Nack
     | PictureLossIndication
+    | ReferencePictureSelection
     | FullIntraRequest
     | ReceiverEstimatedMaxBitrate
     | TransportFeedback
@@ -259,6 +278,9 @@ def _serialize(packet: RtcpPacket) -> bytes:
             return _frame(1, _RTPFB, head + _pack_nacks(packet.sequence_numbers))
         case PictureLossIndication():
             return _frame(1, _PSFB, struct.pack("!II", packet.sender_ssrc, packet.media_ssrc))
+        case ReferencePictureSelection():
+            head = struct.pack("!II", packet.sender_ssrc, packet.media_ssrc)
+            return _frame(3, _PSFB, head + _pack_selection(packet))
         case FullIntraRequest():
             entries = b"".join(struct.pack("!II", ssrc, 0) for ssrc in packet.media_ssrcs)
             return _frame(4, _PSFB, struct.pack("!II", packet.sender_ssrc, 0) + entries)
@@ -295,6 +317,31 @@ def _pack_nacks(numbers: Sequence[int]) -> bytes:
     return bytes(out)
 
 
+def _pack_selection(packet: ReferencePictureSelection) -> bytes:
+    """Return the number of unused bits, the payload type, and the picture number.
+
+    That is in groups of 7 bits, each byte but the last with its highest bit set.
+    """
+    picture_id = packet.picture_id
+    number = bytes([picture_id & 0x7F])
+    while picture_id := picture_id >> 7:
+        number = bytes([0x80 | picture_id & 0x7F]) + number
+    unused = -(2 + len(number)) % 4
+    return bytes([8 * unused, packet.payload_type & 0x7F]) + number + bytes(unused)
+
+
+def _parse_selection(body: bytes) -> ReferencePictureSelection:
+    _need(body, 12, "RPSI")
+    unused, payload_type = body[8], body[9] & 0x7F
+    number = body[10 : len(body) - unused // 8]
+    if unused % 8 or not 1 <= len(number) <= 4:
+        raise ParseError(f"RPSI: {len(body) - 10} bytes with {unused} unused bits hold no number")
+    picture_id = 0
+    for byte in number:
+        picture_id = picture_id << 7 | byte & 0x7F
+    return ReferencePictureSelection(_word(body, 0), _word(body, 4), payload_type, picture_id)
+
+
 def _parse(kind: int, count: int, body: bytes) -> RtcpPacket | None:
     if kind == _SR:
         _need(body, _SENDER.size + 24 * count, "SR")
@@ -323,6 +370,8 @@ def _parse_payload_feedback(feedback_format: int, body: bytes) -> RtcpPacket | N
     _need(body, 8, "PSFB")
     if feedback_format == 1:
         return PictureLossIndication(_word(body, 0), _word(body, 4))
+    if feedback_format == 3:
+        return _parse_selection(body)
     if feedback_format == 4:
         ssrcs = [_word(body, position) for position in range(8, len(body) - 7, 8)]
         return FullIntraRequest(_word(body, 0), ssrcs)

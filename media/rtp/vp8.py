@@ -1,12 +1,37 @@
-"""VP8: the payload descriptor of RFC 7741 §4.2 and what the first bytes of a frame tell."""
+"""VP8: the payload descriptor of RFC 7741 §4.2 and what the first bytes of a frame tell.
+
+Which pictures a frame is predicted from can only be read by decoding it.  Where both sides have
+agreed on the selection of reference pictures (``nack rpsi``, RFC 4585 §4.2), the four reserved
+bits of the descriptor tell; all others ignore them, as RFC 7741 asks.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import IntEnum
 
 from ringline.media.errors import ParseError
 
-__all__ = ["Vp8Descriptor", "frame_size", "is_key_frame"]
+__all__ = ["ReferenceMark", "Vp8Descriptor", "frame_size", "is_key_frame"]
+
+
+class ReferenceMark(IntEnum):
+    """What a frame says of its references, in the descriptor's reserved bits."""
+
+    LAST = 0
+    """From the picture before; also what everybody else's frames say."""
+
+    REFRESH_GOLDEN = 1
+    """Likewise, and kept as the golden picture."""
+
+    REFRESH_ALTERNATE = 2
+    """Likewise, and kept as the alternate one."""
+
+    GOLDEN_ONLY = 3
+    """From the golden picture and nothing else."""
+
+    ALTERNATE_ONLY = 4
+    """From the alternate picture and nothing else."""
 
 
 @dataclass(slots=True)
@@ -21,6 +46,7 @@ class Vp8Descriptor:
         tl0_picture_index: 8 bits, one up a frame of the base layer.
         temporal_layer: ``(id, synced)`` (TID, Y).
         key_index: 5 bits (KEYIDX).
+        reference: 4 bits, a :class:`ReferenceMark`; goes only with a picture number.
 
     """
 
@@ -31,6 +57,7 @@ class Vp8Descriptor:
     tl0_picture_index: int | None = None
     temporal_layer: tuple[int, bool] | None = None
     key_index: int | None = None
+    reference: int = 0
 
     def serialize(self) -> bytes:
         """Return 1 to 6 bytes; the picture number always in its 15-bit form."""
@@ -43,6 +70,7 @@ class Vp8Descriptor:
             | (self.tl0_picture_index is not None) << 6
             | (self.temporal_layer is not None) << 5
             | (self.key_index is not None) << 4
+            | self.reference & 15
         )
         out = bytearray([first | 0x80, second])
         if self.picture_id is not None:
@@ -77,6 +105,7 @@ class Vp8Descriptor:
         if first & 0x80:
             flags = payload[1]
             position = 2
+            descriptor.reference = flags & 15
             if flags & 0x80:
                 descriptor.picture_id = payload[position] & 0x7F
                 if payload[position] & 0x80:

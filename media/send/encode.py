@@ -20,11 +20,12 @@ from enum import Enum
 from typing import Final
 
 from ringline.media.codecs.registry import CodecRegistry
-from ringline.media.codecs.video_codec import Vp8Config
+from ringline.media.codecs.video_codec import Reference, Vp8Config
 from ringline.media.frames import EncodedPicture, VideoFrame
 from ringline.media.send.capture import VideoTiming
 from ringline.media.send.encode_job import EncoderSlot, PrepareEncoderJob, VideoEncodeJob
 from ringline.media.send.limitation import LimitationReason
+from ringline.media.send.references import ReferenceConfig, ReferencePlan
 from ringline.media.send.scale import ScaleConfig, ScalePolicy
 from ringline.media.units import VIDEO_CLOCK_RATE
 
@@ -67,6 +68,8 @@ class EncodeConfig:
     loss_hint_from: float = 0.01
     """Loss from which Opus carries in-band redundancy; before it would only cost sound."""
 
+    references: ReferenceConfig = field(default_factory=ReferenceConfig)
+
     scale: ScaleConfig = field(default_factory=ScaleConfig)
 
 
@@ -99,16 +102,25 @@ class VideoEncode:
         codecs: Makes the encoder.
         mid: Names the stream.
         now: The present.
+        selects_references: Whether the receiver can ask for frames from a picture that it has.
 
     Attributes:
+        references: What frames are predicted from; :obj:`None` if that was not negotiated.
         skipped: Pictures not encoded, by reason.
         paused: Why no picture is sent, or :obj:`None`.
 
     """
 
     def __init__(
-        self, config: EncodeConfig, *, codecs: CodecRegistry, mid: str, now: float
+        self,
+        config: EncodeConfig,
+        *,
+        codecs: CodecRegistry,
+        mid: str,
+        now: float,
+        selects_references: bool = False,
     ) -> None:
+        self.references: Final = ReferencePlan(config.references) if selects_references else None
         self.timing: Final = VideoTiming()
         self.skipped: Final[dict[SkipReason, int]] = dict.fromkeys(SkipReason, 0)
         self.paused: PauseReason | None = None
@@ -173,6 +185,11 @@ class VideoEncode:
         """Make the next picture a key frame whatever came before: the path is new."""
         self._key_wanted = True
 
+    def handle_return(self) -> None:
+        """Take note that the path, silent for a while, carries again: all before is lost."""
+        if self.references is None or not self.references.handle_return():
+            self._key_wanted = True
+
     def handle_key_frame_request(self, round_trip: float, now: float) -> bool:
         """Take a request by the receiver; return whether it is heeded.
 
@@ -184,6 +201,20 @@ class VideoEncode:
             return False
         self._key_wanted = True
         return True
+
+    def handle_selection(self, picture_id: int, round_trip: float, now: float) -> bool:
+        """Take a request to go on from a picture that the receiver has; return as for key frames.
+
+        If that picture is not kept any more, a key frame is the answer.
+        """
+        if not self._key_wanted and self.references is not None:
+            interval = max(round_trip, self._config.key_frame_interval)
+            if self._key_at is not None and now - self._key_at < interval:
+                return False
+            heeded = self.references.handle_request(picture_id, interval, now)
+            if heeded is not None:
+                return heeded
+        return self.handle_key_frame_request(round_trip, now)
 
     def prepare(self, frame: VideoFrame) -> PrepareEncoderJob | None:
         """Return the job that makes the encoder for pictures like this one, once."""
@@ -265,8 +296,11 @@ class VideoEncode:
         self._encoder_time += duration
         self._size = size
         force_key, self._key_wanted = self._key_wanted, False
+        reference = Reference.LAST
         if force_key:
             self._key_at = now
+        elif self.references is not None:
+            reference = self.references.choose(now)
         self._out = VideoEncodeJob(
             lane=self._lane,
             slot=self._slot_for(frame),
@@ -277,6 +311,7 @@ class VideoEncode:
             duration=duration,
             bitrate=bitrate,
             force_key=force_key,
+            reference=reference,
         )
         return self._out
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ringline.media.codecs.registry import CodecRegistry
-from ringline.media.codecs.video_codec import VideoEncoder, Vp8Config
+from ringline.media.codecs.video_codec import Reference, VideoEncoder, Vp8Config
 from ringline.media.errors import CodecError
 from ringline.media.frames import EncodedPicture, VideoFrame
 
@@ -83,6 +83,7 @@ class VideoEncodeJob:
         duration: Likewise, how long it is shown.
         bitrate: That the encoder is told.
         force_key: Whether it must be a key frame.
+        reference: What it is to be predicted from, if it need not.
         picture: The result; :obj:`None` if the encoder let it go or failed.
         error: What it failed with.
         seconds: See :class:`~ringline.media.jobs.Job`.
@@ -101,6 +102,7 @@ class VideoEncodeJob:
         duration: int,
         bitrate: int,
         force_key: bool,
+        reference: Reference = Reference.LAST,
     ) -> None:
         self.seconds = 0.0
         self.media_time: Final = media_time
@@ -108,6 +110,7 @@ class VideoEncodeJob:
         self.duration: Final = duration
         self.bitrate: Final = bitrate
         self.force_key: Final = force_key
+        self.reference: Final = reference
         self.picture: EncodedPicture | None = None
         self.error: Exception | None = None
         self._lane: Final = lane
@@ -130,6 +133,7 @@ class VideoEncodeJob:
                 media_time=self._encoder_time,
                 duration=self.duration,
                 force_key=self.force_key,
+                reference=self.reference,
             )
         except (CodecError, ValueError) as error:
             self.error = error

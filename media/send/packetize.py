@@ -12,7 +12,7 @@ from typing import Final
 from ringline.media.frames import EncodedPicture
 from ringline.media.rtp.header_extensions import ExtensionIds, HeaderExtensions
 from ringline.media.rtp.packet import HEADER_SIZE, RtpPacket
-from ringline.media.rtp.vp8 import Vp8Descriptor
+from ringline.media.rtp.vp8 import ReferenceMark, Vp8Descriptor
 from ringline.media.units import PayloadType, Ssrc
 
 __all__ = ["OpusPacketizer", "Vp8Packetizer", "header_size"]
@@ -64,13 +64,23 @@ class Vp8Packetizer:
         self._max_payload: Final = max_payload - _RTX_NUMBER
         self._layered: Final = layered
 
-    def packetize(self, picture: EncodedPicture, timestamp: int) -> list[RtpPacket]:
+    @property
+    def next_picture_id(self) -> int:
+        """The picture number that the next frame gets, 15 bits."""
+        return self._picture_id
+
+    def packetize(
+        self,
+        picture: EncodedPicture,
+        timestamp: int,
+        reference: ReferenceMark = ReferenceMark.LAST,
+    ) -> list[RtpPacket]:
         """Return the packets of one frame, the marker on the last.
 
         They are of equal size within a byte: a small last packet would cost a whole header, and
         a frame whose packets differ little spreads evenly through the pacer.
         """
-        descriptor = Vp8Descriptor(picture_id=self._picture_id)
+        descriptor = Vp8Descriptor(picture_id=self._picture_id, reference=reference)
         if self._layered:
             descriptor.tl0_picture_index = self._picture_id & 0xFF
             descriptor.temporal_layer = (0, False)

@@ -6,7 +6,7 @@
     handle_video_frame ─> VideoStream ─> poll_job     │
     handle_job ────────> packetize ───────────────────┴─> Pacer ─> Transmitter ─> poll_packet
     handle_rtcp ─┬ NACK ─> RtxHistory ───────────────────────^         │
-                 ├ PLI, FIR ─> VideoStream (key frame)                 │ log of departures
+                 ├ PLI, FIR, RPSI ─> VideoStream (repair frame)        │ log of departures
                  ├ report blocks ─> SenderReports (round trip, loss)   v
                  └ transport-cc, REMB, loss ─> CongestionController ─> allocate ─> encoders, Pacer
 
@@ -52,6 +52,7 @@ from ringline.media.rtp.rtcp import (
     PictureLossIndication,
     ReceiverEstimatedMaxBitrate,
     ReceiverReport,
+    ReferencePictureSelection,
     ReportBlock,
     RtcpPacket,
     SenderReport,
@@ -252,7 +253,8 @@ class SendPipeline:
                 stream.encode.request_key_frame()  # what follows would refer to this one
                 continue
             stream.stats.total_encode_time += job.seconds
-            for packet in stream.handle_picture(picture, job.media_time, now):
+            packets = stream.handle_picture(picture, job.media_time, now, reference=job.reference)
+            for packet in packets:
                 self._queue(packet, Priority.VIDEO, stream.parameters.mid)
             self._drop_if_overfull(stream)
 
@@ -264,8 +266,13 @@ class SendPipeline:
                 for audio in self._audio.values():
                     audio.handle_fates(report, now)
                 self._follow(now)
+                for stream in self._video.values():
+                    if stream.encode.references is not None:
+                        stream.encode.references.handle_heard(self._round_trip_guess, now)
             case Nack():
                 self._handle_nack(packet, now)
+            case ReferencePictureSelection():
+                self._handle_selection(packet, now)
             case PictureLossIndication():
                 self._handle_key_frame_request(packet.media_ssrc, now, full=False)
             case FullIntraRequest():
@@ -510,6 +517,13 @@ class SendPipeline:
             stream.stats.pli_count += 1
         stream.encode.handle_key_frame_request(self._round_trip_guess, now)
 
+    def _handle_selection(self, packet: ReferencePictureSelection, now: float) -> None:
+        stream = self._video_by_ssrc.get(packet.media_ssrc)
+        if stream is None or packet.payload_type != stream.parameters.payload_type:
+            return
+        stream.stats.rpsi_count += 1
+        stream.encode.handle_selection(packet.picture_id, self._round_trip_guess, now)
+
     def _handle_blocks(self, blocks: list[ReportBlock], now: float) -> None:
         media = {stream.media.ssrc for stream in self._streams}
         ours = [block for block in blocks if block.ssrc in media]
@@ -523,7 +537,7 @@ class SendPipeline:
         if self._controller.poll_return():
             self._dropped += self._pacer.drop_video()
             for stream in self._video.values():
-                stream.encode.request_key_frame()
+                stream.encode.handle_return()
         self._pacer.set_rate(self._controller.pacing_bitrate, now)
         self._allocate(now)
         target = self._controller.target_bitrate

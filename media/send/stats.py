@@ -57,6 +57,7 @@ class SendStreamStats:
         nacks_refused: Packets asked for that were gone, under way, or over the share; not the
             W3C's.
         pli_count: Requests for a key frame that came.
+        rpsi_count: Requests for a frame from a picture that the receiver has.
         fir_count: Likewise by FIR.
         frames_encoded: By the encoder; of sound too.
         key_frames_encoded: Of these, key frames.
@@ -88,6 +89,7 @@ class SendStreamStats:
     nack_count: int = 0
     nacks_refused: int = 0
     pli_count: int = 0
+    rpsi_count: int = 0
     fir_count: int = 0
     frames_encoded: int = 0
     key_frames_encoded: int = 0

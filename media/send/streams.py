@@ -7,6 +7,7 @@ from collections import deque
 from typing import Final
 
 from ringline.media.codecs.registry import CodecRegistry
+from ringline.media.codecs.video_codec import Reference
 from ringline.media.congestion.allocate import LAYER_OVERHEAD
 from ringline.media.congestion.allocate_audio import AudioDemand, AudioPlanner
 from ringline.media.congestion.feedback import FeedbackReport
@@ -15,6 +16,7 @@ from ringline.media.frames import AudioFrame, EncodedPicture
 from ringline.media.parameters import StreamParameters
 from ringline.media.rtp.header_extensions import ExtensionIds
 from ringline.media.rtp.packet import HEADER_SIZE, RtpPacket
+from ringline.media.rtp.vp8 import ReferenceMark
 from ringline.media.send.capture import AudioTiming
 from ringline.media.send.encode import EncodeConfig, VideoEncode
 from ringline.media.send.encode_audio import AudioEncode, audio_level
@@ -181,7 +183,13 @@ class VideoStream:
         ssrc = _ssrc(parameters)
         self.parameters: Final = parameters
         self.muted = False
-        self.encode: Final = VideoEncode(config, codecs=codecs, mid=parameters.mid, now=now)
+        self.encode: Final = VideoEncode(
+            config,
+            codecs=codecs,
+            mid=parameters.mid,
+            now=now,
+            selects_references=parameters.rpsi,
+        )
         self.media: Final = TransmitStream(
             parameters, ssrc, first_sequence_number=rng.getrandbits(15)
         )
@@ -213,15 +221,24 @@ class VideoStream:
         self._encoded_at: Final[deque[float]] = deque()
 
     def handle_picture(
-        self, picture: EncodedPicture, media_time: int, now: float
+        self,
+        picture: EncodedPicture,
+        media_time: int,
+        now: float,
+        *,
+        reference: Reference = Reference.LAST,
     ) -> list[RtpPacket]:
-        """Cut an encoded picture to packets."""
+        """Cut an encoded picture, made with this reference, to packets."""
         self.stats.frames_encoded += 1
         self.stats.key_frames_encoded += picture.key
         self.stats.qp_sum += picture.quantizer or 0
         self._encoded_at.append(now)
         self._forget(now)
-        return self._packetizer.packetize(picture, self._wrap(media_time))
+        mark = ReferenceMark.LAST
+        if self.encode.references is not None:
+            number = self._packetizer.next_picture_id
+            mark = self.encode.references.handle_picture(number, picture, reference, now)
+        return self._packetizer.packetize(picture, self._wrap(media_time), mark)
 
     def frames_per_second(self, now: float) -> float:
         """Return how many pictures were encoded in the last second."""

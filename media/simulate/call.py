@@ -57,6 +57,9 @@ class CallConfig:
     ulpfec: bool = False
     """Whether pictures are protected as with a browser."""
 
+    rpsi: bool = True
+    """Whether they can repair a loss without a key frame, as our own peers can with each other."""
+
     session: SessionConfig | None = None
     """Of both sessions; :obj:`None` for the defaults."""
 
@@ -152,7 +155,7 @@ class SimulatedCall:
     def _make_session(self, index: int) -> MediaSession:
         simulation = self.simulation
         return MediaSession(
-            session_parameters(index, ulpfec=self._config.ulpfec),
+            session_parameters(index, ulpfec=self._config.ulpfec, rpsi=self._config.rpsi),
             self._config.session,
             codecs=(self._config.codecs or _simulated_codecs)(simulation.fork_rng()),
             rng=simulation.fork_rng(),
@@ -202,12 +205,13 @@ def _simulated_codecs(rng: random.Random) -> CodecRegistry:
     return cast("CodecRegistry", SimulatedCodecs(rng))
 
 
-def session_parameters(index: int, *, ulpfec: bool = False) -> SessionParameters:
+def session_parameters(index: int, *, ulpfec: bool = False, rpsi: bool = True) -> SessionParameters:
     """Return what negotiation settles, between two of our own peers or with a browser.
 
     Args:
         index: 0 or 1: whose parameters.
         ulpfec: With forward error correction as browsers speak it.
+        rpsi: Whether both can select reference pictures; browsers cannot.
 
     """
 
@@ -233,6 +237,7 @@ def session_parameters(index: int, *, ulpfec: bool = False) -> SessionParameters
             ulpfec_payload_type=PayloadType(117) if ulpfec else None,
             nack=True,
             pli=True,
+            rpsi=rpsi,
             transport_cc=True,
         )
         return audio, video

@@ -24,6 +24,7 @@ from ringline.media.rtp.rtcp import (
     PictureLossIndication,
     ReceiverEstimatedMaxBitrate,
     ReceiverReport,
+    ReferencePictureSelection,
     ReportBlock,
     RtcpPacket,
     SenderReport,
@@ -77,6 +78,7 @@ rtcp_packets: st.SearchStrategy[RtcpPacket] = st.one_of(
     st.builds(SourceDescription, bits[32], st.text(max_size=60)),
     st.builds(Bye, ssrcs),
     st.builds(PictureLossIndication, bits[32], bits[32]),
+    st.builds(ReferencePictureSelection, bits[32], bits[32], bits[7], bits[15]),
     st.builds(FullIntraRequest, bits[32], ssrcs),
     st.builds(ReceiverEstimatedMaxBitrate, bits[32], st.integers(0, 2**18 - 1), ssrcs),
 )

@@ -51,6 +51,7 @@ def test_two_of_us_settle_on_everything_both_ways() -> None:
     assert audio.transport_cc
     assert video.nack
     assert video.pli
+    assert video.rpsi
     assert video.transport_cc
 
 
@@ -94,6 +95,7 @@ def test_the_offerers_numbers_are_used() -> None:
     assert settled.extension_ids.mid == 9
     assert settled.extension_ids.transport_sequence_number is None
     assert not stream.transport_cc
+    assert not stream.rpsi
 
 
 OPUS = Codec(payload_type=109, name="opus", clock_rate=48_000, channels=2)

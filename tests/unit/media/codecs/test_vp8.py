@@ -131,8 +131,15 @@ def test_a_cut_to_another_scene_makes_no_key_frame(libvpx: Libvpx, make_scene: M
 
 
 @pytest.mark.parametrize("golden_at", [0, 10])
-def test_a_frame_from_the_golden_picture_alone_heals_a_loss_exactly(
-    libvpx: Libvpx, make_scene: MakeScene, golden_at: int
+@pytest.mark.parametrize(
+    ("refresh", "only"),
+    [
+        (Reference.REFRESH_GOLDEN, Reference.GOLDEN_ONLY),
+        (Reference.REFRESH_ALTERNATE, Reference.ALTERNATE_ONLY),
+    ],
+)
+def test_a_frame_from_a_kept_picture_alone_heals_a_loss_exactly(
+    libvpx: Libvpx, make_scene: MakeScene, golden_at: int, refresh: Reference, only: Reference
 ) -> None:
     picture = make_scene(320, 240)
     sender = Sender(Vp8Config(width=320, height=240), libvpx)
@@ -141,9 +148,9 @@ def test_a_frame_from_the_golden_picture_alone_heals_a_loss_exactly(
     for number in range(30):
         reference = Reference.LAST
         if number == golden_at:
-            reference = Reference.REFRESH_GOLDEN  # at 0 the key frame is golden by itself
+            reference = refresh  # at 0 the key frame is kept by itself
         elif number == 22:
-            reference = Reference.GOLDEN_ONLY
+            reference = only
         frame = sender.send(picture(number), reference=reference)
         assert frame.key is (number == 0)
         (intended,) = whole.decode(frame.data)
@@ -164,6 +171,28 @@ def test_everyday_frames_leave_the_golden_picture_alone(
     for number in range(1, 40):  # all of them lost
         (intended,) = whole.decode(sender.send(picture(number)).data)
     frame = sender.send(picture(40), reference=Reference.GOLDEN_ONLY)
+    (intended,) = whole.decode(frame.data)
+    (shown,) = lossy.decode(frame.data)
+    assert np.array_equal(shown, intended)
+
+
+def test_the_two_kept_pictures_do_not_touch_each_other(
+    libvpx: Libvpx, make_scene: MakeScene
+) -> None:
+    picture = make_scene(320, 240)
+    sender = Sender(Vp8Config(width=320, height=240), libvpx)
+    whole, lossy = Vp8Decoder(libvpx), Vp8Decoder(libvpx)
+    for number in range(30):
+        reference = Reference.LAST
+        if number == 5:
+            reference = Reference.REFRESH_GOLDEN
+        elif number == 10:
+            reference = Reference.REFRESH_ALTERNATE  # lost, and all that follows
+        frame = sender.send(picture(number), reference=reference)
+        whole.decode(frame.data)
+        if number < 10:
+            lossy.decode(frame.data)
+    frame = sender.send(picture(30), reference=Reference.GOLDEN_ONLY)
     (intended,) = whole.decode(frame.data)
     (shown,) = lossy.decode(frame.data)
     assert np.array_equal(shown, intended)

@@ -91,14 +91,17 @@ def test_key_frames_come_when_asked_for_and_in_place_of_golden_recovery(
             media_time=number * FRAME,
             duration=FRAME,
             force_key=number == 4,
-            reference=[Reference.LAST, Reference.REFRESH_GOLDEN, Reference.GOLDEN_ONLY][
-                (number == 6) + 2 * (number == 8)
-            ],
+            reference={
+                6: Reference.REFRESH_GOLDEN,
+                7: Reference.REFRESH_ALTERNATE,
+                8: Reference.GOLDEN_ONLY,
+                10: Reference.ALTERNATE_ONLY,
+            }.get(number, Reference.LAST),
         )
         assert frame is not None
         if frame.key:
             keys.append(number)
-    assert keys == [0, 4, 8]
+    assert keys == [0, 4, 8, 10]
 
 
 def test_a_new_size_starts_with_a_key_frame(make_scene: MakeScene) -> None:

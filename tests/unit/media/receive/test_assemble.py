@@ -3,7 +3,8 @@ from __future__ import annotations
 import pytest
 
 from ringline.media.receive.assemble import AssembleConfig, AssembledFrame, Assembler
-from ringline.media.rtp.vp8 import Vp8Descriptor
+from ringline.media.receive.references import KeptPictures
+from ringline.media.rtp.vp8 import ReferenceMark, Vp8Descriptor
 
 KEY, DELTA = b"\x00", b"\x01"
 
@@ -20,8 +21,10 @@ def feed(
     has_picture_id: bool = True,
     layer: tuple[int, int] | None = None,
     retransmitted: bool = False,
+    mark: ReferenceMark = ReferenceMark.LAST,
 ) -> None:
     head = Vp8Descriptor(start=first, picture_id=frame & 0x7FFF if has_picture_id else None)
+    head.reference = mark
     if layer is not None:
         head.temporal_layer, head.tl0_picture_index = (layer[0], False), layer[1]
     assembler.handle_packet(
@@ -230,3 +233,37 @@ def test_contradicting_marks_raise_nothing() -> None:
     drain(assembler)
     feed(assembler, 20, 9.0, frame=9, data=KEY)
     assert numbers(drain(assembler)) == [(9, True)]
+
+
+def test_a_frame_from_a_whole_kept_picture_goes_at_once_and_mends() -> None:
+    kept = KeptPictures()
+    assembler = Assembler(kept=kept)
+    feed(assembler, 10, 0.0, frame=0, data=KEY)
+    feed(assembler, 12, 0.1, frame=2)
+    feed(assembler, 13, 0.2, frame=3, mark=ReferenceMark.ALTERNATE_ONLY)
+    feed(assembler, 14, 0.3, frame=4, mark=ReferenceMark.REFRESH_GOLDEN)
+    frames = drain(assembler)
+    assert numbers(frames) == [(0, True), (3, True), (4, True)]
+    assert [frame.mends for frame in frames] == [False, True, False]
+    assert kept.newest == 4
+    assert assembler.poll_timeout() is None
+
+
+def test_a_frame_from_a_picture_that_is_damaged_waits_as_any_other() -> None:
+    kept = KeptPictures()
+    assembler = Assembler(kept=kept)
+    assembler.set_deadline(0.3)
+    feed(assembler, 10, 0.0, frame=0, data=KEY)
+    feed(assembler, 12, 0.1, frame=2, mark=ReferenceMark.REFRESH_GOLDEN)
+    assembler.handle_timeout(0.4)
+    feed(assembler, 14, 0.5, frame=4, mark=ReferenceMark.GOLDEN_ONLY)
+    assert numbers(drain(assembler)) == [(0, True), (2, False)]
+    assembler.handle_timeout(0.8)
+    (late,) = drain(assembler)
+    assert (late.continuous, late.mends) == (False, False)
+
+
+def test_where_marks_were_not_negotiated_they_mean_nothing() -> None:
+    assembler = started()
+    feed(assembler, 12, 0.1, frame=2, mark=ReferenceMark.GOLDEN_ONLY)
+    assert drain(assembler) == []

@@ -8,6 +8,8 @@ from ringline.media.errors import CodecError
 from ringline.media.frames import EncodedPicture
 from ringline.media.receive.assemble import AssembledFrame
 from ringline.media.receive.decode import DecodeConfig, DecodeState, VideoDecodeStage
+from ringline.media.receive.references import KeptPictures
+from ringline.media.rtp.vp8 import Vp8Descriptor
 
 
 class Decoder:
@@ -37,7 +39,7 @@ def decode(stage: VideoDecodeStage, now: float) -> list[int]:
 def requests(stage: VideoDecodeStage, until: float, *, is_arriving: bool = False) -> list[float]:
     times = []
     while (due := stage.poll_timeout()) is not None and due <= until:
-        if stage.poll_request(due, is_arriving=is_arriving):
+        if stage.poll_request(due, is_arriving=is_arriving) is not None:
             times.append(round(due, 3))
     return times
 
@@ -204,3 +206,74 @@ def test_what_an_old_source_left_is_not_shown() -> None:
     assert stage.handle_job(job, 1.0) == []
     stage.handle_frame(frame(b"\x02", key=True), 1.1)
     assert decode(stage, 1.1) == [2]
+
+
+class Selecting:
+    """A stage whose decoder keeps pictures, some of them whole."""
+
+    def __init__(self, newest: int | None = 7) -> None:
+        self.kept = KeptPictures()
+        self.stage = VideoDecodeStage("decode:1", Decoder(), can_request=True, kept=self.kept)
+        self.stage.handle_frame(frame(key=True), 0.0)
+        decode(self.stage, 0.0)
+        if newest is not None:
+            key = Vp8Descriptor(picture_id=newest)
+            self.kept.handle_frame(key, key=True, continuous=True)
+
+    def asked(self, until: float) -> list[tuple[float, int | None]]:
+        asked = []
+        while (due := self.stage.poll_timeout()) is not None and due <= until:
+            request = self.stage.poll_request(due, is_arriving=False)
+            if request is not None:
+                asked.append((round(due, 3), request.picture_id))
+            self.stage.handle_packet(due)
+        return asked
+
+
+def test_after_a_loss_a_frame_from_a_whole_picture_is_asked_for_and_then_a_key_frame() -> None:
+    call = Selecting()
+    call.stage.handle_gap(1.0)
+    assert call.asked(1.9) == [(1.0, 7), (1.2, 7), (1.4, 7), (1.6, None), (1.8, None)]
+    assert (call.stage.selections, call.stage.requests) == (3, 2)
+
+
+def test_such_a_frame_ends_the_loss_as_a_key_frame_does() -> None:
+    call = Selecting()
+    call.stage.handle_gap(1.0)
+    mending = AssembledFrame(EncodedPicture(b"x", key=False), 0, True, 1.1, 1.1, mends=True)
+    call.stage.handle_frame(mending, 1.1)
+    assert call.stage.state is DecodeState.WHOLE
+    assert call.stage.poll_timeout() is None
+    assert call.stage.kept_recoveries == 1
+    assert len(decode(call.stage, 1.1)) == 1
+
+
+def test_without_a_whole_picture_a_key_frame_is_asked_for() -> None:
+    call = Selecting(newest=None)
+    call.stage.handle_gap(1.0)
+    assert call.asked(1.1) == [(1.0, None)]
+
+
+def test_a_decoder_that_failed_keeps_nothing() -> None:
+    call = Selecting()
+    call.stage.handle_frame(frame(b"bad"), 1.0)
+    decode(call.stage, 1.0)
+    assert call.asked(1.1) == [(1.0, None)]
+
+
+def test_in_doubt_about_a_gap_only_a_cheap_frame_is_asked_for_once_an_interval() -> None:
+    call = Selecting()
+    for now, asked in ((1.0, [(1.0, 7)]), (1.125, []), (1.25, [(1.25, 7)]), (1.375, [])):
+        call.stage.handle_doubt(now)
+        assert call.asked(now) == asked
+    assert call.stage.state is DecodeState.WHOLE
+    poor = Selecting(newest=None)
+    poor.stage.handle_doubt(1.0)
+    assert poor.asked(1.1) == []
+
+
+def test_doubt_ends_when_the_gap_is_filled() -> None:
+    call = Selecting()
+    call.stage.handle_doubt(1.0)
+    call.stage.handle_frame(frame(), 1.0)
+    assert call.stage.poll_timeout() is None

@@ -202,3 +202,26 @@ def test_a_recovered_packet_can_be_the_newest() -> None:
     nack.handle_recovered(12, 0.0)
     nack.handle_packet(13, 0.0)
     assert nack.poll_request(0.0) == [11]
+
+
+def test_a_packet_asked_for_in_vain_becomes_doubtful() -> None:
+    nack = make(round_trip=0.1)
+    nack.handle_packet(10, 0.0)
+    nack.handle_packet(12, 0.0)
+    doubts = []
+    for due in (0.0, 0.11, 0.22):
+        assert nack.poll_request(due) == [11]
+        doubts.append(nack.is_doubtful(due))
+    assert doubts == [False, False, True]
+    nack.handle_packet(11, 0.3, retransmitted=True)
+    assert not nack.is_doubtful(0.4)
+
+
+def test_where_round_trips_are_long_a_second_request_is_enough_for_doubt() -> None:
+    nack = make(round_trip=0.5, deadline=2.0)
+    nack.handle_packet(10, 0.0)
+    nack.handle_packet(12, 0.0)
+    assert nack.poll_request(0.0) == [11]
+    assert not nack.is_doubtful(0.5)
+    assert nack.poll_request(0.51) == [11]
+    assert nack.is_doubtful(0.51)

@@ -60,11 +60,11 @@ def test_a_gap_is_waited_for_and_then_a_key_frame_is_asked_for() -> None:
     feed(stream, 1, 0, 0.0, key=True)
     show(stream, 0.0)
     feed(stream, 3, 2, 0.066)
-    assert not stream.poll_key_frame_request(0.066)
+    assert not stream.poll_repair_request(0.066)
     due = stream.poll_timeout(can_ask=True)
     assert due == pytest.approx(0.366)
     stream.handle_timeout(0.366)
-    assert stream.poll_key_frame_request(0.366)
+    assert stream.poll_repair_request(0.366)
     assert show(stream, 0.366) == 2
     stats = stream.stats(0.4)
     assert (stats.frames_skipped, stats.frames_damaged, stats.pli_count) == (1, 1, 1)

@@ -10,6 +10,7 @@ from ringline.media.rtp.rtcp import (
     PictureLossIndication,
     ReceiverEstimatedMaxBitrate,
     ReceiverReport,
+    ReferencePictureSelection,
     ReportBlock,
     RtcpPacket,
     SenderReport,
@@ -37,6 +38,12 @@ BLOCK = ReportBlock(7, 0.25, -3, 70_000, 90, 0x01020304, 65_536)
         (SourceDescription(1, "abc"), "81ca0003 00000001 01036162 63000000"),
         (Bye([1, 2]), "82cb0002 00000001 00000002"),
         (PictureLossIndication(1, 2), "81ce0002 00000001 00000002"),
+        (ReferencePictureSelection(1, 2, 96, 5), "83ce0003 00000001 00000002 08600500"),
+        (ReferencePictureSelection(1, 2, 96, 200), "83ce0003 00000001 00000002 00608148"),
+        (
+            ReferencePictureSelection(1, 2, 96, 0x7FFF),
+            "83ce0004 00000001 00000002 186081ff 7f000000",
+        ),
         (FullIntraRequest(1, [5]), "84ce0004 00000001 00000000 00000005 00000000"),
         (Nack(1, 2, [10, 11, 26]), "81cd0003 00000001 00000002 000a8001"),
         (Nack(1, 2, [65_535, 0]), "81cd0003 00000001 00000002 ffff0001"),
@@ -101,6 +108,10 @@ def test_more_than_31_report_blocks_are_cut_off() -> None:
         "8fce0004 00000001 00000000 52454d42 02000000",
         "8fce0003 00000001 00000000 52454d42",
         "81cd0002 00000001 00000002 00",
+        "83ce0002 00000001 00000002",  # no picture
+        "83ce0003 00000001 00000002 10600000",  # all of it unused
+        "83ce0003 00000001 00000002 04600500",  # not whole bytes
+        "83ce0005 00000001 00000002 00608181 81818181 81818101",  # 10 bytes of number
         "81ca0002 00000001 01ff6162",
         "81ca0000",
         "a1ce0002 00000001 000000ff",

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from ringline.media.errors import ParseError
-from ringline.media.rtp.vp8 import Vp8Descriptor, frame_size, is_key_frame
+from ringline.media.rtp.vp8 import ReferenceMark, Vp8Descriptor, frame_size, is_key_frame
 
 
 @pytest.mark.parametrize(
@@ -15,6 +15,10 @@ from ringline.media.rtp.vp8 import Vp8Descriptor, frame_size, is_key_frame
         (Vp8Descriptor(start=True, picture_id=0x7FFF, tl0_picture_index=9), "90c0ffff09"),
         (Vp8Descriptor(temporal_layer=(2, True)), "8020a0"),
         (Vp8Descriptor(key_index=31), "80101f"),
+        (
+            Vp8Descriptor(start=True, picture_id=5, reference=ReferenceMark.ALTERNATE_ONLY),
+            "90848005",
+        ),
         (
             Vp8Descriptor(
                 picture_id=1, tl0_picture_index=2, temporal_layer=(1, False), key_index=3

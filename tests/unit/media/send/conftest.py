@@ -108,8 +108,8 @@ class FakeCodecs:
         return self.audio[-1]
 
 
-def parameters(**changes: Any) -> SessionParameters:
-    """Sound and picture with everything negotiated; ``changes`` apply to both streams."""
+def parameters(*, rpsi: bool = False, **changes: Any) -> SessionParameters:
+    """Sound and picture as with a browser; ``changes`` apply to both streams."""
     common: dict[str, Any] = {"transport_cc": True, **changes}
     return SessionParameters(
         cname="desk",
@@ -133,6 +133,7 @@ def parameters(**changes: Any) -> SessionParameters:
                 rtx_ssrc=RTX_SSRC,
                 nack=True,
                 pli=True,
+                rpsi=rpsi,
                 **common,
             ),
         ),

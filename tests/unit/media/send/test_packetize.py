@@ -3,7 +3,7 @@ from __future__ import annotations
 from ringline.media.frames import EncodedPicture
 from ringline.media.rtp.header_extensions import ExtensionIds, HeaderExtensions
 from ringline.media.rtp.packet import RtpPacket
-from ringline.media.rtp.vp8 import Vp8Descriptor
+from ringline.media.rtp.vp8 import ReferenceMark, Vp8Descriptor
 from ringline.media.send.packetize import OpusPacketizer, Vp8Packetizer, header_size
 from ringline.media.units import PayloadType, Ssrc
 
@@ -49,6 +49,14 @@ def test_picture_ids_count_up_and_wrap_at_15_bits() -> None:
         (packet,) = cutter.packetize(EncodedPicture(b"x", key=False), 0)
         ids.append(Vp8Descriptor.parse(packet.payload)[0].picture_id)
     assert ids == [0x7FFF, 0]
+
+
+def test_each_packet_says_what_its_frame_is_predicted_from() -> None:
+    packets = packetizer().packetize(
+        EncodedPicture(bytes(2_001), key=False), 0, ReferenceMark.GOLDEN_ONLY
+    )
+    marks = [Vp8Descriptor.parse(packet.payload)[0].reference for packet in packets]
+    assert marks == [ReferenceMark.GOLDEN_ONLY] * 3
 
 
 def test_sound_is_one_packet_each_with_a_marker_after_silence() -> None:

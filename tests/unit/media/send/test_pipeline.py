@@ -16,11 +16,12 @@ from ringline.media.rtp.rtcp import (
     FullIntraRequest,
     Nack,
     PictureLossIndication,
+    ReferencePictureSelection,
     SenderReport,
     SourceDescription,
 )
 from ringline.media.rtp.rtx import unwrap_rtx
-from ringline.media.rtp.vp8 import Vp8Descriptor, is_key_frame
+from ringline.media.rtp.vp8 import ReferenceMark, Vp8Descriptor, is_key_frame
 from ringline.media.send.events import SentPictureChanged, VideoPaused, VideoResumed
 from ringline.media.send.pipeline import SendConfig, SendPipeline
 
@@ -168,6 +169,59 @@ def test_a_request_for_a_key_frame_is_answered_once(virtual_call: Any, request_:
     assert video.key_frames_encoded == 2
 
 
+def marks(call: Any, start: float = 0.0) -> list[tuple[float, int | None, ReferenceMark]]:
+    """When each frame that is not an everyday one left, its picture number and what it is."""
+    found = []
+    for at, packet in media(call, VIDEO, start):
+        descriptor, _ = Vp8Descriptor.parse(packet.payload)
+        if descriptor.start and descriptor.reference:
+            found.append((at, descriptor.picture_id, ReferenceMark(descriptor.reference)))
+    return found
+
+
+def test_a_receiver_that_names_a_picture_gets_a_frame_from_it(
+    virtual_call: Any, session_parameters: Callable[..., SessionParameters]
+) -> None:
+    call = virtual_call(session=session_parameters(rpsi=True))
+    call.connect()
+    call.run(2.0)
+    refreshes = marks(call)
+    assert [mark for _, _, mark in refreshes] == [
+        ReferenceMark.REFRESH_GOLDEN,
+        ReferenceMark.REFRESH_ALTERNATE,
+        ReferenceMark.REFRESH_GOLDEN,
+    ]
+    for payload_type in (97, 96, 96):  # another codec's, and twice
+        request = ReferencePictureSelection(1, VIDEO, payload_type, refreshes[-1][1] or 0)
+        call.pipeline.handle_rtcp(request, call.now)
+    call.run(2.4)
+    assert [mark for _, _, mark in marks(call, 2.0)] == [
+        ReferenceMark.GOLDEN_ONLY,
+        ReferenceMark.REFRESH_ALTERNATE,
+    ]
+    assert key_frames(call, start=1.0) == []
+    assert call.pipeline.stats(call.now).streams[1].rpsi_count == 2
+
+
+def test_for_a_picture_that_is_gone_it_gets_a_key_frame(
+    virtual_call: Any, session_parameters: Callable[..., SessionParameters]
+) -> None:
+    call = virtual_call(session=session_parameters(rpsi=True))
+    call.connect()
+    call.run(2.0)
+    gone = marks(call)[0][1] or 0
+    call.pipeline.handle_rtcp(ReferencePictureSelection(1, VIDEO, 96, gone), call.now)
+    call.run(2.2)
+    assert len(key_frames(call, start=2.0)) == 1
+
+
+def test_frames_say_nothing_of_themselves_where_that_was_not_negotiated(virtual_call: Any) -> None:
+    call = virtual_call()
+    call.connect()
+    call.run(3.0)
+    assert marks(call) == []
+
+
 def test_rtcp_about_others_is_passed_over(virtual_call: Any) -> None:
     call = virtual_call()
     call.connect()
@@ -175,6 +229,7 @@ def test_rtcp_about_others_is_passed_over(virtual_call: Any) -> None:
     for packet in (
         Nack(1, 99, [1, 2]),
         PictureLossIndication(1, 99),
+        ReferencePictureSelection(1, 99, 96, 5),
         FullIntraRequest(1, [98, 99]),
         Bye([99]),
         SourceDescription(1, "lab"),

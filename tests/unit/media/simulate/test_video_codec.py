@@ -102,9 +102,16 @@ def test_a_frame_after_a_lost_one_decodes_damaged_until_a_key_frame() -> None:
     assert (decoder.decoded, decoder.decoded_through) == (3, 2)
 
 
-def test_a_golden_frame_is_a_way_back_after_a_loss() -> None:
+@pytest.mark.parametrize(
+    ("refresh", "only"),
+    [
+        (Reference.REFRESH_GOLDEN, Reference.GOLDEN_ONLY),
+        (Reference.REFRESH_ALTERNATE, Reference.ALTERNATE_ONLY),
+    ],
+)
+def test_a_kept_frame_is_a_way_back_after_a_loss(refresh: Reference, only: Reference) -> None:
     encoder, decoder = make_encoder(), SimulatedVideoDecoder()
-    references = [Reference.LAST, Reference.REFRESH_GOLDEN, Reference.LAST, Reference.GOLDEN_ONLY]
+    references = [Reference.LAST, refresh, Reference.LAST, only]
     frames = [
         encoder.encode(
             make_picture(number), media_time=number * FRAME, duration=FRAME, reference=reference
@@ -113,6 +120,25 @@ def test_a_golden_frame_is_a_way_back_after_a_loss() -> None:
     ]
     assert [mark.intact for mark in marks(decoder, [*frames[:2], frames[3]])] == [True] * 3
     assert not frames[3].key
+
+
+def test_a_frame_from_an_old_picture_is_larger_but_no_key_frame() -> None:
+    sizes = []
+    for age in (0.2, 1.0, 2.0, 60.0):
+        encoder = make_encoder()
+        encode(encoder, 2)
+        frame = encoder.encode(
+            make_picture(2),
+            media_time=round(age * 90_000),
+            duration=FRAME,
+            reference=Reference.GOLDEN_ONLY,
+        )
+        assert not frame.key
+        sizes.append(len(frame.data))
+    mean = len(encode(make_encoder(), 30)[-1].data)
+    assert sizes == sorted(sizes)
+    assert sizes[0] < 1.3 * mean
+    assert sizes[3] < 6 * mean
 
 
 def test_a_golden_frame_that_was_lost_is_no_way_back() -> None:
