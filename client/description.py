@@ -54,6 +54,9 @@ class MediaSection:
         ssrc: Of the media that the describing side sends; :obj:`None` if not told.
         rtx_ssrc: Of its retransmissions (``a=ssrc-group:FID``).
         sctp_port: Of data channels (RFC 8841), for ``application``.
+        packet_time: Milliseconds of sound that the describing side would have in a packet
+            (``a=ptime``, RFC 8866 §6.4); :obj:`None` if it does not care.
+        max_packet_time: The most that it takes (``a=maxptime``).
 
     """
 
@@ -68,6 +71,8 @@ class MediaSection:
     cname: str | None = None
     sctp_port: int | None = None
     max_message_size: int = 65536
+    packet_time: int | None = None
+    max_packet_time: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -81,6 +81,8 @@ _EXTENSIONS: Final[dict[str, dict[str, int]]] = {
 
 _SCTP_PORT: Final = 5000  # the value that every WebRTC stack uses (RFC 8841 §5)
 
+_PACKET_TIMES: Final = (20, 40, 60)  # milliseconds of sound that we may put into a packet
+
 _REVERSED: Final[dict[Direction, Direction]] = {
     "sendrecv": "sendrecv",
     "sendonly": "recvonly",
@@ -259,7 +261,7 @@ def _settle(*, ours: Description, theirs: Description, local: LocalMedia) -> Ses
         if stream is None:
             continue
         if direction in ("sendrecv", "sendonly"):
-            send.append(_with_ssrcs(stream, our_section))
+            send.append(_as_wanted(_with_ssrcs(stream, our_section), their_section))
         if direction in ("sendrecv", "recvonly"):
             receive.append(_with_ssrcs(stream, their_section))
         ids.update(settled.extensions)
@@ -300,6 +302,22 @@ def _with_ssrcs(stream: StreamParameters, section: MediaSection) -> StreamParame
         stream,
         ssrc=None if section.ssrc is None else Ssrc(section.ssrc),
         rtx_ssrc=None if section.rtx_ssrc is None else Ssrc(section.rtx_ssrc),
+    )
+
+
+def _as_wanted(stream: StreamParameters, section: MediaSection) -> StreamParameters:
+    """Send sound as its receiver asks, who describes what it takes, not what it sends."""
+    if stream.kind != "audio":
+        return stream
+    opus = next((codec for codec in section.codecs if codec.name.lower() == "opus"), None)
+    most = section.max_packet_time or max(_PACKET_TIMES)
+    times = tuple(time for time in _PACKET_TIMES if time <= most)
+    if section.packet_time in times:
+        times = (section.packet_time,)
+    return replace(
+        stream,
+        dtx=opus is not None and str(opus.parameters.get("usedtx", 0)) == "1",
+        packet_times=times or _PACKET_TIMES[:1],
     )
 
 

@@ -6,6 +6,7 @@ on malformed text becomes one error, and what no peer needs is bounded before it
 
 from __future__ import annotations
 
+import re
 from typing import Final, cast
 
 from ringline.client.description import (
@@ -56,7 +57,11 @@ def parse_sdp(text: str, description_type: DescriptionType) -> Description:
         raise NegotiationError(f"SDP of {len(text)} characters is over the limit")
     try:
         session = rtc_sdp.SessionDescription.parse(text)
-        sections = tuple(_section(index, media) for index, media in enumerate(session.media))
+        texts = text.split("\nm=")[1:]
+        sections = tuple(
+            _section(index, media, text)
+            for index, (media, text) in enumerate(zip(session.media, texts, strict=True))
+        )
         transport = _transport(session)
     except NegotiationError:
         raise
@@ -83,7 +88,7 @@ def format_sdp(description: Description) -> str:
     return str(session)
 
 
-def _section(index: int, media: rtc_sdp.MediaDescription) -> MediaSection:
+def _section(index: int, media: rtc_sdp.MediaDescription, text: str) -> MediaSection:
     if media.kind not in _KINDS:
         # Kept, so that the answer has as many sections as the offer.
         return MediaSection(kind="application", mid=media.rtp.muxId or str(index), rejected=True)
@@ -124,7 +129,15 @@ def _section(index: int, media: rtc_sdp.MediaDescription) -> MediaSection:
         max_message_size=(
             media.sctpCapabilities.maxMessageSize if media.sctpCapabilities else 65536
         ),
+        packet_time=_milliseconds(text, "ptime"),
+        max_packet_time=_milliseconds(text, "maxptime"),
     )
+
+
+def _milliseconds(text: str, name: str) -> int | None:
+    """Return an attribute that the parser does not know; one that makes no sense is not there."""
+    found = re.search(rf"^a={name}:(\d{{1,4}})\r?$", text, re.MULTILINE | re.ASCII)
+    return int(found[1]) if found is not None and int(found[1]) > 0 else None
 
 
 def _transport(session: rtc_sdp.SessionDescription) -> TransportDescription:

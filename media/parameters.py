@@ -36,6 +36,8 @@ class StreamParameters:
         transport_cc: Packets carry transport-wide numbers and feedback is given on them.
         remb: The receiver's bandwidth estimate is understood (a fallback for older peers).
         in_band_fec: Opus may carry a coarse copy of the frame before (``useinbandfec``).
+        dtx: The receiver of sound would rather have nothing than silence (``usedtx``).
+        packet_times: Milliseconds of sound that a packet may hold; 20 goes if none of ours does.
 
     """
 
@@ -54,6 +56,8 @@ class StreamParameters:
     transport_cc: bool = False
     remb: bool = False
     in_band_fec: bool = False
+    dtx: bool = False
+    packet_times: tuple[int, ...] = (20, 40, 60)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,7 +1,8 @@
 """Opus (RFC 6716, RFC 7587): speech at 48 kHz, mono, in frames of 20, 40 or 60 ms.
 
-Every setting of the encoder is live: it holds from the next frame on.  The decoder has the three
-ways to fill a frame: decode it, decode the coarse copy in the packet after it, or make it up.
+Every setting of the encoder is live, the frame's length too: it holds from the next frame on.  The
+decoder has the three ways to fill a frame: decode it, decode the coarse copy in the packet after
+it, or make it up.
 An encoder or decoder is used by one thread at a time, any thread; calls release the GIL.
 """
 
@@ -36,11 +37,7 @@ _DTX_BYTES: Final = 2
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpusConfig:
-    """How an Opus encoder starts and behaves; all but the frame's length can change live."""
-
-    frame_samples: int = AUDIO_FRAME_SAMPLES
-    """960, 1920 or 2880.  Under 60 kbit/s in all, longer frames sound better at the same gross
-    rate, for 50 bytes of headers go with each; above it they only add delay."""
+    """How an Opus encoder starts and behaves; all of it can change live."""
 
     bitrate: int = 32_000
     """Bits per second: full-band speech; 24,000 is the least at which redundancy is always on."""
@@ -57,13 +54,6 @@ class OpusConfig:
 
     dtx: bool = False
     """Send next to nothing in silence."""
-
-    def __post_init__(self) -> None:
-        """Refuse a frame length that the RTP payload has no room for."""
-        if self.frame_samples not in _FRAME_SAMPLES:
-            raise ValueError(
-                f"frame_samples must be one of {_FRAME_SAMPLES}, got {self.frame_samples}"
-            )
 
 
 class OpusEncoder:
@@ -82,7 +72,6 @@ class OpusEncoder:
     def __init__(self, config: OpusConfig, libopus: Libopus) -> None:
         self._libopus: Final = libopus
         self._requests: Final = libopus.constants
-        self._frame_samples: Final = config.frame_samples
         self._state: Final = libopus.new_encoder(
             AUDIO_CLOCK_RATE, _CHANNELS, self._requests.APPLICATION_VOIP
         )
@@ -94,11 +83,6 @@ class OpusEncoder:
         self.set_inband_fec(config.inband_fec)
         self.set_packet_loss(config.packet_loss)
         self.set_dtx(config.dtx)
-
-    @property
-    def frame_samples(self) -> int:
-        """Samples that :meth:`encode` takes."""
-        return self._frame_samples
 
     @property
     def lookahead(self) -> int:
@@ -114,7 +98,8 @@ class OpusEncoder:
         """Encode one frame.
 
         Args:
-            samples: ``int16`` of shape ``(frame_samples,)``, contiguous; read where they lie.
+            samples: ``int16`` of shape ``(960,)``, ``(1920,)`` or ``(2880,)``, contiguous; read
+                where they lie.
 
         Returns:
             The packet; empty if nothing need be sent (discontinuous transmission).
@@ -126,15 +111,16 @@ class OpusEncoder:
         """
         if (
             samples.dtype != np.int16
-            or samples.shape != (self._frame_samples,)
+            or samples.ndim != 1
+            or len(samples) not in _FRAME_SAMPLES
             or not samples.flags.c_contiguous
         ):
             raise ValueError(
-                f"expected {self._frame_samples} contiguous int16 samples, got {samples.dtype} "
-                f"{samples.shape}"
+                f"expected contiguous int16 samples, {_FRAME_SAMPLES} of them, got "
+                f"{samples.dtype} {samples.shape}"
             )
         length = self._libopus.encode(
-            self._state, samples.ctypes.data, self._frame_samples, self._packet, _MAX_PACKET
+            self._state, samples.ctypes.data, len(samples), self._packet, _MAX_PACKET
         )
         self._libopus.check(length, "opus_encode")
         if self._dtx and length <= _DTX_BYTES:

@@ -25,6 +25,7 @@ from ringline.media.codecs.video_codec import Planes, VideoDecoder, VideoEncoder
 from ringline.media.codecs.vp8 import Vp8Decoder, Vp8Encoder
 from ringline.media.codecs.vp8_pyav import PyavVp8Decoder, PyavVp8Encoder
 from ringline.media.errors import CodecError, LibraryError, UnsupportedCodecError
+from ringline.media.frames import AUDIO_FRAME_SAMPLES
 
 __all__ = ["CodecRegistry", "Implementation"]
 
@@ -215,8 +216,8 @@ def _try_sound(libopus: Libopus) -> None:
 
     """
     config = OpusConfig()
-    tone = np.sin(np.arange(config.frame_samples) * (2 * np.pi * 440 / 48_000)) * 8_000
+    tone = np.sin(np.arange(AUDIO_FRAME_SAMPLES) * (2 * np.pi * 440 / 48_000)) * 8_000
     packet = OpusEncoder(config, libopus).encode(tone.astype(np.int16))
     heard = OpusDecoder(libopus).decode(packet)
-    if len(heard) != config.frame_samples or not heard.any():
+    if len(heard) != AUDIO_FRAME_SAMPLES or not heard.any():
         raise CodecError("self-test: the tone came back as silence, or of another length")

@@ -40,17 +40,21 @@ what is left of 20 % with two: the first losses hurt most."""
 _LEAST_LOSS: Final = 0.002
 """Less counts as none: a loss each 10 s, or what is remembered of one that is long past."""
 
-_FRAME_DELAY_WORTH: Final = 0.1
+_WAIT_WORTH: Final = 0.1
 """What 20 ms more of delay cost: 0.1 by the E-model (ITU-T G.107) above 177 ms from mouth to ear,
 where a bad path has one soon.  Below it would be 0.02, but pictures wait for the sound as well."""
+
+_PACKET_WORTH: Final = 0.2
+"""Likewise for the length of packets, which delays at either end and at all times, while a copy is
+waited for only where it is needed: 40 ms below some 200 kbit/s in all, 60 below 90."""
 
 _PICTURE_WORTH: Final = 2.5
 """Of the logarithm of the picture's rate: halving it costs 1.7.  Sound comes first, so much that
 150 kbit/s buy 20 kbit/s of it, not 32; and so that copies are not dearer than they mend."""
 
-_PICTURE_LOSS: Final = 2.0
+_PICTURE_LOSS: Final = 4.0
 _LEAST_PICTURE_WORTH: Final = 0.1
-"""A path that loses packets spoils the picture too: at 20 % it is worth 40 % less.  The least of
+"""A path that loses packets spoils the picture too: at 10 % it is worth 40 % less.  The least of
 it, without a picture as well, leaves room for reports and for a rate that wavers."""
 
 _MAX_SHARE: Final = 0.9
@@ -210,7 +214,6 @@ def _worth(plan: AudioPlan, clean: float, residual: float, demand: AudioDemand) 
     if plan.gross > _MAX_SHARE * demand.budget:
         return None
     worth = 1 + (clean - 1) * math.exp(-((residual / _LOSS_SCALE) ** _LOSS_POWER))
-    # A copy is waited for where it is needed.
-    worth -= _FRAME_DELAY_WORTH * (plan.frame_samples + plan.reach) / _FRAME
+    worth -= (_PACKET_WORTH * plan.frame_samples + _WAIT_WORTH * plan.reach) / _FRAME
     picture = max(demand.picture - _PICTURE_LOSS * demand.loss, _LEAST_PICTURE_WORTH)
     return worth + picture * _PICTURE_WORTH * math.log(rest / demand.budget)

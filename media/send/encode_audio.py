@@ -9,9 +9,8 @@ from typing import Final
 
 import numpy as np
 
-from ringline.media.codecs.opus import OpusConfig, OpusEncoder
+from ringline.media.codecs.opus import OpusConfig, OpusEncoder, Samples
 from ringline.media.codecs.registry import CodecRegistry
-from ringline.media.frames import AudioFrame
 from ringline.media.send.encode import EncodeConfig
 
 __all__ = ["AudioEncode", "audio_level"]
@@ -32,13 +31,22 @@ class AudioEncode:
         config: Tuning.
         codecs: Makes the encoder, at the first frame.
         in_band_fec: Whether the other side makes use of redundancy (``useinbandfec``).
+        dtx: Whether silence is left out.
 
     """
 
-    def __init__(self, config: EncodeConfig, *, codecs: CodecRegistry, in_band_fec: bool) -> None:
+    def __init__(
+        self,
+        config: EncodeConfig,
+        *,
+        codecs: CodecRegistry,
+        in_band_fec: bool,
+        dtx: bool = False,
+    ) -> None:
         self._config: Final = config
         self._codecs: Final = codecs
         self._in_band_fec: Final = in_band_fec
+        self._dtx: Final = dtx
         self._encoder: OpusEncoder | None = None
         self._bitrate = OpusConfig().bitrate
         self._hint = 0.0
@@ -58,26 +66,29 @@ class AudioEncode:
         self._bitrate = bitrate
         self._hint = hint
 
-    def encode(self, frame: AudioFrame) -> bytes:
-        """Return the Opus packet of a frame; empty if there is nothing to send (DTX).
+    def encode(self, samples: Samples) -> bytes:
+        """Return the Opus packet of 20, 40 or 60 ms; empty if there is nothing to send (DTX).
 
         Raises:
             CodecError: If there is no encoder or it failed.
-            ValueError: If the frame is not 960 samples of ``int16``.
+            ValueError: If it is not so many samples of ``int16``.
 
         """
         if self._encoder is None:
             config = OpusConfig(
-                bitrate=self._bitrate, inband_fec=self._in_band_fec, packet_loss=self._hint
+                bitrate=self._bitrate,
+                inband_fec=self._in_band_fec,
+                packet_loss=self._hint,
+                dtx=self._dtx,
             )
             self._encoder = self._codecs.audio_encoder("opus", config)
-        return self._encoder.encode(frame.samples)
+        return self._encoder.encode(samples)
 
 
-def audio_level(frame: AudioFrame) -> tuple[bool, int]:
-    """Return whether a frame holds voice, and its level in -dBov, 0 to 127 (RFC 6464 §3)."""
-    samples = frame.samples.astype(np.float32)
-    power = float(np.dot(samples, samples)) / max(len(samples), 1)
+def audio_level(samples: Samples) -> tuple[bool, int]:
+    """Return whether there is voice, and the level in -dBov, 0 to 127 (RFC 6464 §3)."""
+    wave = samples.astype(np.float32)
+    power = float(np.dot(wave, wave)) / max(len(wave), 1)
     if power < 1e-3:
         return False, 127
     level = min(max(round(-10 * float(np.log10(power / 32_768**2))), 0), 127)

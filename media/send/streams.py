@@ -20,6 +20,7 @@ from ringline.media.rtp.vp8 import ReferenceMark
 from ringline.media.send.capture import AudioTiming
 from ringline.media.send.encode import EncodeConfig, VideoEncode
 from ringline.media.send.encode_audio import AudioEncode, audio_level
+from ringline.media.send.frame_audio import AudioFramer
 from ringline.media.send.limitation import QualityLimitation
 from ringline.media.send.packetize import OpusPacketizer, Vp8Packetizer, header_size
 from ringline.media.send.protect_red import RedProtection
@@ -28,7 +29,7 @@ from ringline.media.send.protect_ulpfec import PARITY_OVERHEAD, UlpFecProtection
 from ringline.media.send.report import ReportSchedule
 from ringline.media.send.stats import SendStreamStats
 from ringline.media.send.transmit import TransmitStream
-from ringline.media.units import Ssrc
+from ringline.media.units import AUDIO_CLOCK_RATE, Ssrc
 
 __all__ = ["AudioStream", "VideoStream"]
 
@@ -65,18 +66,25 @@ class AudioStream:
         ssrc = _ssrc(parameters)
         self.parameters: Final = parameters
         self.muted = False
-        self.encode: Final = AudioEncode(config, codecs=codecs, in_band_fec=parameters.in_band_fec)
+        self.encode: Final = AudioEncode(
+            config, codecs=codecs, in_band_fec=parameters.in_band_fec, dtx=parameters.dtx
+        )
         self.media: Final = TransmitStream(
             parameters, ssrc, first_sequence_number=rng.getrandbits(15)
         )
         self.reports: Final = ReportSchedule(rng)
         self.stats: Final = SendStreamStats("audio", parameters.mid, ssrc)
         self._timing: Final = AudioTiming()
+        self._framer: Final = AudioFramer()
         self._packetizer: Final = OpusPacketizer(payload_type=parameters.payload_type, ssrc=ssrc)
         self._timestamp_offset: Final = rng.getrandbits(32)
         headers = header_size(ids, parameters.mid)
         red = parameters.red_payload_type
-        self.planner: Final = AudioPlanner(overhead=headers + LAYER_OVERHEAD, red=red is not None)
+        self.planner: Final = AudioPlanner(
+            overhead=headers + LAYER_OVERHEAD,
+            red=red is not None,
+            frame_samples=_frame_samples(parameters.packet_times),
+        )
         self._red: Final = (
             None
             if red is None
@@ -87,7 +95,7 @@ class AudioStream:
         self._departures = 0
 
     def handle_frame(self, frame: AudioFrame, now: float) -> RtpPacket | None:
-        """Encode a frame of sound; return its packet, or :obj:`None` if there is nothing to send.
+        """Take 20 ms of sound; return a packet if they are its last and there is anything to send.
 
         Raises:
             CodecError: If the encoder failed; the media time has gone on all the same.
@@ -96,10 +104,14 @@ class AudioStream:
         """
         captured_at = now if frame.captured_at is None else frame.captured_at
         media_time = self._timing.stamp(captured_at, len(frame.samples))
-        data = self.encode.encode(frame)
+        self._framer.length = self.planner.plan.frame_samples
+        sound = self._framer.handle_samples(frame.samples, media_time)
+        if sound is None:
+            return None
+        data = self.encode.encode(sound.samples)
         self.stats.frames_encoded += 1
-        timestamp = self._wrap(media_time)
-        packet = self._packetizer.packetize(data, timestamp, audio_level(frame))
+        timestamp = self._wrap(sound.media_time)
+        packet = self._packetizer.packetize(data, timestamp, audio_level(sound.samples))
         if packet is not None and self._red is not None:
             self._red.protect(packet, self.planner.plan.distances)
             self.stats.fec_packets_sent = self._red.copies
@@ -255,6 +267,12 @@ class VideoStream:
 
     def _wrap(self, media_time: int) -> int:
         return (media_time + self._timestamp_offset) & 0xFFFFFFFF
+
+
+def _frame_samples(packet_times: tuple[int, ...]) -> tuple[int, ...]:
+    """Return the lengths of packets that may be sent: of ours, those that the receiver takes."""
+    ours = tuple(time for time in (20, 40, 60) if time in packet_times) or (20,)
+    return tuple(time * AUDIO_CLOCK_RATE // 1000 for time in ours)
 
 
 def _ssrc(parameters: StreamParameters) -> Ssrc:

@@ -37,17 +37,11 @@ class SimulatedAudioEncoder:
 
     def __init__(self, config: OpusConfig, rng: random.Random) -> None:
         self._rng: Final = rng
-        self._frame_samples: Final = config.frame_samples
         self._bitrate = config.bitrate
         self._inband_fec = config.inband_fec
         self._packet_loss = config.packet_loss
         self._dtx = config.dtx
         self._previous = 0  # level of the 20 ms before
-
-    @property
-    def frame_samples(self) -> int:
-        """Samples that :meth:`encode` takes."""
-        return self._frame_samples
 
     @property
     def lookahead(self) -> int:
@@ -56,11 +50,12 @@ class SimulatedAudioEncoder:
 
     def encode(self, samples: Samples) -> bytes:
         """Encode one frame: see :meth:`OpusEncoder.encode`."""
-        if samples.dtype != np.int16 or samples.shape != (self._frame_samples,):
+        if samples.dtype != np.int16 or samples.ndim != 1 or len(samples) not in _CONFIGS:
             raise ValueError(
-                f"expected {self._frame_samples} int16 samples, got {samples.dtype} {samples.shape}"
+                f"expected int16 samples, {tuple(_CONFIGS)} of them, got {samples.dtype} "
+                f"{samples.shape}"
             )
-        middles = range(AUDIO_FRAME_SAMPLES // 2, self._frame_samples, AUDIO_FRAME_SAMPLES)
+        middles = range(AUDIO_FRAME_SAMPLES // 2, len(samples), AUDIO_FRAME_SAMPLES)
         levels = [int(samples[middle]) for middle in middles]
         if self._dtx and not any(levels):
             self._previous = 0
@@ -68,14 +63,14 @@ class SimulatedAudioEncoder:
         count = len(levels)
         head = bytes(
             [
-                _CONFIGS[self._frame_samples] << 3,
+                _CONFIGS[len(samples)] << 3,
                 # voice in each 20 ms, then whether there is redundancy
                 0xFF << (8 - count) & 0xFF | self._has_redundancy << (7 - count),
             ]
         )
         head += b"".join(map(_LEVEL.pack, [self._previous, *levels]))
         self._previous = levels[-1]
-        budget = self._bitrate / 8 * self._frame_samples / 48_000
+        budget = self._bitrate / 8 * len(samples) / 48_000
         length = round(budget * max(0.5, self._rng.gauss(1.0, 0.08)))
         return head + bytes(max(0, length - len(head)))
 

@@ -79,9 +79,7 @@ def test_the_decoder_raises_nothing_but_codec_error(damaged: list[bytes]) -> Non
 def test_any_setting_gives_packets_that_decode_to_their_length(
     bitrate: int, complexity: int, loss: float, size: int, seed: int
 ) -> None:
-    config = OpusConfig(
-        frame_samples=size, bitrate=bitrate, complexity=complexity, packet_loss=loss
-    )
+    config = OpusConfig(bitrate=bitrate, complexity=complexity, packet_loss=loss)
     encoder: OpusEncoder = CODECS.audio_encoder("opus", config)
     decoder = CODECS.audio_decoder("opus")
     rng = np.random.default_rng(seed)

@@ -14,6 +14,7 @@ from ringline.client.description import (
 )
 from ringline.client.errors import NegotiationError
 from ringline.client.negotiate import LocalMedia, accept_answer, make_answer, make_offer
+from ringline.client.sdp import format_sdp, parse_sdp
 
 CALLER = LocalMedia.generate(random.Random(1).randbytes)
 CALLEE = LocalMedia.generate(random.Random(2).randbytes)
@@ -138,6 +139,60 @@ def test_who_leaves_red_out_of_the_answer_gets_plain_opus() -> None:
     settled = accept_answer(offer, answer, CALLER)
     assert settled.send[0].red_payload_type is None
     assert settled.send[0].payload_type == 111
+
+
+@pytest.mark.parametrize(
+    ("packet_time", "max_packet_time", "expected"),
+    [
+        (None, None, (20, 40, 60)),
+        (None, 40, (20, 40)),
+        (None, 10, (20,)),
+        (40, None, (40,)),
+        (60, 40, (20, 40)),
+        (30, 120, (20, 40, 60)),
+    ],
+)
+def test_packets_are_as_long_as_their_receiver_wants(
+    packet_time: int | None, max_packet_time: int | None, expected: tuple[int, ...]
+) -> None:
+    sound = MediaSection(
+        kind="audio",
+        mid="a",
+        codecs=(OPUS,),
+        packet_time=packet_time,
+        max_packet_time=max_packet_time,
+    )
+    _, settled = make_answer(foreign_offer(sound), CALLEE, TRANSPORT)
+    assert settled.send[0].packet_times == expected
+    assert settled.receive[0].packet_times == (20, 40, 60)
+
+
+def test_silence_is_left_out_for_who_wants_that() -> None:
+    wants = replace(OPUS, parameters={"usedtx": 1})
+    for codec, expected in ((OPUS, False), (wants, True)):
+        offer = foreign_offer(MediaSection(kind="audio", mid="a", codecs=(codec,)))
+        _, settled = make_answer(offer, CALLEE, TRANSPORT)
+        assert settled.send[0].dtx is expected
+        assert not settled.receive[0].dtx
+
+
+@pytest.mark.parametrize(
+    ("lines", "expected"),
+    [
+        ("a=ptime:40\r\na=maxptime:60\r\n", (40, 60)),
+        ("a=maxptime:20\r\n", (None, 20)),
+        ("a=ptime:0\r\na=maxptime:99999\r\n", (None, None)),
+        ("a=ptime:twenty\r\na=xmaxptime:20\r\n", (None, None)),
+    ],
+)
+def test_packet_times_are_read_from_their_own_section(
+    lines: str, expected: tuple[int | None, int | None]
+) -> None:
+    text = format_sdp(make_offer(CALLER, TRANSPORT))
+    text = text.replace("a=mid:0\r\n", "a=mid:0\r\n" + lines)
+    sound, picture, _ = parse_sdp(text, "offer").sections
+    assert (sound.packet_time, sound.max_packet_time) == expected
+    assert (picture.packet_time, picture.max_packet_time) == (None, None)
 
 
 def test_what_we_cannot_speak_is_rejected_in_its_place() -> None:

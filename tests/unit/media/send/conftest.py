@@ -80,9 +80,9 @@ class FakeAudioEncoder:
         self.loss = config.packet_loss
 
     def encode(self, samples: Any) -> bytes:
-        if len(samples) != 960:
-            raise ValueError(f"expected 960 samples, got {len(samples)}")
-        return bytes(self.bitrate // 400)
+        if len(samples) not in {960, 1_920, 2_880}:
+            raise ValueError(f"expected 20, 40 or 60 ms, got {len(samples)} samples")
+        return bytes(self.bitrate * len(samples) // 384_000)
 
     def set_bitrate(self, bitrate: int) -> None:
         self.bitrate = bitrate

@@ -5,7 +5,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ringline.media.frames import AudioFrame
 from ringline.media.send.encode import EncodeConfig
 from ringline.media.send.encode_audio import AudioEncode, audio_level
 
@@ -13,7 +12,7 @@ from ringline.media.send.encode_audio import AudioEncode, audio_level
 def test_sound_follows_rate_and_loss(fake_codecs: Any) -> None:
     stage = AudioEncode(EncodeConfig(), codecs=fake_codecs, in_band_fec=True)
     stage.set_conditions(24_000, 0.0)
-    assert len(stage.encode(AudioFrame(np.zeros(960, np.int16)))) == 60
+    assert len(stage.encode(np.zeros(960, np.int16))) == 60
     hints = []
     for loss in (0.0, 0.009, 0.012, 0.06, 0.12, 0.5, 0.0):
         stage.set_conditions(16_000, loss)
@@ -25,7 +24,7 @@ def test_sound_follows_rate_and_loss(fake_codecs: Any) -> None:
 def test_no_redundancy_is_made_for_who_cannot_use_it(fake_codecs: Any) -> None:
     stage = AudioEncode(EncodeConfig(), codecs=fake_codecs, in_band_fec=False)
     stage.set_conditions(24_000, 0.2)
-    stage.encode(AudioFrame(np.zeros(960, np.int16)))
+    stage.encode(np.zeros(960, np.int16))
     assert fake_codecs.audio[0].loss == 0.0
 
 
@@ -34,4 +33,4 @@ def test_no_redundancy_is_made_for_who_cannot_use_it(fake_codecs: Any) -> None:
 )
 def test_the_audio_level_is_that_of_the_frame(amplitude: int, expected: tuple[bool, int]) -> None:
     samples = np.full(960, amplitude, np.int16)
-    assert audio_level(AudioFrame(samples)) == expected
+    assert audio_level(samples) == expected

@@ -14,10 +14,8 @@ from ringline.media.simulate.audio_codec import SimulatedAudioDecoder, Simulated
 from ringline.media.simulate.marks import make_sound
 
 
-def make_audio(
-    bitrate: int = 32_000, loss: float = 0.0, frame_samples: int = 960
-) -> SimulatedAudioEncoder:
-    config = OpusConfig(bitrate=bitrate, packet_loss=loss, frame_samples=frame_samples)
+def make_audio(bitrate: int = 32_000, loss: float = 0.0) -> SimulatedAudioEncoder:
+    config = OpusConfig(bitrate=bitrate, packet_loss=loss)
     rng = random.Random(1)
     return SimulatedAudioEncoder(config, rng)
 
@@ -26,7 +24,7 @@ def make_audio(
 def test_packets_open_as_opus_does(frame_samples: int) -> None:
     sound = np.concatenate([make_sound(index) for index in range(frame_samples // 960)])
     for loss in (0.0, 0.1):
-        packet = make_audio(loss=loss, frame_samples=frame_samples).encode(sound)
+        packet = make_audio(loss=loss).encode(sound)
         assert packet_samples(packet) == frame_samples
         assert has_redundancy(packet) == (loss > 0)
         assert SimulatedAudioDecoder().decode(packet).tolist() == sound.tolist()
