@@ -35,7 +35,7 @@ from ringline.turn.attributes import (
     XOR_RELAYED_ADDRESS,
 )
 from ringline.turn.channel_binding import ChannelBindings
-from ringline.turn.commands import CloseRelay, Command, OpenRelay
+from ringline.turn.commands import CloseRelay, Command, OpenFlow, OpenRelay
 from ringline.turn.config import TurnConfig
 from ringline.turn.credentials import Credentials
 from ringline.turn.error_codes import ErrorCode
@@ -95,6 +95,7 @@ class Allocator:
     Args:
         rng: Chooses ports.
         random_bytes: Makes reservation tokens.
+        offload: Whether the edge is told of flows.
 
     Attributes:
         draining: Whether new allocations are refused, because the server is about to stop.
@@ -113,6 +114,7 @@ class Allocator:
         policy: PeerPolicy,
         rng: random.Random,
         random_bytes: Callable[[int], bytes],
+        offload: bool,
     ) -> None:
         self._config: Final = config
         self._allocations: Final = allocations
@@ -122,6 +124,7 @@ class Allocator:
         self._credentials: Final = credentials
         self._policy: Final = policy
         self._random_bytes: Final = random_bytes
+        self._offload: Final = offload
         self._ports: Final = PortPool(config.first_relay_port, config.last_relay_port, rng)
         self._quota: Final = AllocationQuota(
             per_user=config.max_allocations_per_user, total=config.max_allocations
@@ -337,6 +340,8 @@ class Allocator:
                 channels=ChannelBindings(self._config.max_channels),
             )
         )
+        if self._offload:
+            self._commands.append(OpenFlow(port, request.client, relayed))
         self._metrics.allocations = len(self._allocations)
         self._metrics.allocations_created += 1
         logger.info("allocation %d: opened -> live for %.0f s", port, lifetime)

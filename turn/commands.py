@@ -11,7 +11,15 @@ from typing import TypeAlias
 
 from ringline.turn.addresses import Address, ClientSocket
 
-__all__ = ["CloseRelay", "Command", "OpenRelay", "SendToClient", "SendToPeer"]
+__all__ = [
+    "CloseRelay",
+    "Command",
+    "OpenFlow",
+    "OpenRelay",
+    "SendToClient",
+    "SendToPeer",
+    "SetChannel",
+]
 
 
 @dataclass(slots=True)
@@ -58,4 +66,38 @@ class CloseRelay:
     relay_port: int
 
 
-Command: TypeAlias = SendToClient | SendToPeer | OpenRelay | CloseRelay
+@dataclass(slots=True)
+class OpenFlow:
+    """A data plane may now pass on by itself what channels of this relay allow.
+
+    Only of a server with ``offload``.  The flow ends with :class:`CloseRelay`.
+
+    Attributes:
+        client: Whose it is.
+        relayed: Its relayed address, by which other flows reach it inside the server.
+
+    """
+
+    relay_port: int
+    client: ClientSocket
+    relayed: Address
+
+
+@dataclass(slots=True)
+class SetChannel:
+    """A channel is bound, or bound longer; only of a server with ``offload``.
+
+    Attributes:
+        expires_at: On the clock of ``now``.
+        relayed_only: The peer is an address of ours: good for another flow and nothing else.
+
+    """
+
+    relay_port: int
+    number: int
+    peer: Address
+    expires_at: float
+    relayed_only: bool
+
+
+Command: TypeAlias = SendToClient | SendToPeer | OpenRelay | CloseRelay | OpenFlow | SetChannel

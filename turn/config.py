@@ -44,6 +44,10 @@ class TurnConfig:
     tls_private_key: str | None = None
     """File with its key, PEM; :obj:`None`: in the same file."""
 
+    data_plane: str = "auto"
+    """What passes datagrams on: ``compiled`` is quicker and there where it was built, on Linux;
+    ``python`` is there everywhere; ``auto`` takes the better one that there is."""
+
     alternate_server: str | None = None
     """Who is asked instead while this server drains, as ``192.0.2.1:3478``."""
 
@@ -142,6 +146,10 @@ class TurnConfig:
         for key in ("port", "tls_port"):
             if not 0 <= getattr(self, key) <= 65_535:
                 raise ConfigError(f"{key}: expected 0 to 65535, got {getattr(self, key)}")
+        if self.data_plane not in ("auto", "python", "compiled"):
+            raise ConfigError(
+                f"data_plane: expected auto, python or compiled, got {self.data_plane!r}"
+            )
         if self.alternate_server is not None:
             try:
                 parse_address(self.alternate_server)

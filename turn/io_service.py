@@ -21,15 +21,25 @@ import sys
 import time
 from collections.abc import Callable
 from types import TracebackType
-from typing import Final, Literal, Self
+from typing import TYPE_CHECKING, Final, Literal, Self
 
 from ringline.turn.addresses import ClientSocket
-from ringline.turn.commands import OpenRelay, SendToClient, SendToPeer
+from ringline.turn.commands import (
+    CloseRelay,
+    OpenFlow,
+    OpenRelay,
+    SendToClient,
+    SendToPeer,
+    SetChannel,
+)
 from ringline.turn.config import TurnConfig
 from ringline.turn.errors import ConfigError, ListenError
 from ringline.turn.io_stream import StreamListener
 from ringline.turn.metrics import DropReason, TurnMetrics
 from ringline.turn.server import TurnServer
+
+if TYPE_CHECKING:
+    from ringline.turn._relay import DataPlane
 
 __all__ = ["TurnService"]
 
@@ -71,6 +81,7 @@ class TurnService:
         self._listener: socket.socket | None = None
         self._streams: Final[dict[str, StreamListener]] = {}  # by transport
         self._tls: ssl.SSLContext | None = None
+        self._plane: DataPlane | None = None
         self._core: TurnServer | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._loop: Final = asyncio.get_running_loop()
@@ -144,12 +155,31 @@ class TurnService:
         if config.tls_certificate is not None:
             self._tls = _tls_context(config)
         listener = await self._listen()
+        try:
+            self._plane = _make_data_plane(config.data_plane, listener)
+        except ConfigError:
+            listener.close()
+            await self._close_streams()
+            raise
         self._core = TurnServer(
-            self._config, wall_clock=self._wall_clock, dont_fragment=_CAN_SET_DONT_FRAGMENT
+            self._config,
+            wall_clock=self._wall_clock,
+            dont_fragment=_CAN_SET_DONT_FRAGMENT,
+            offload=self._plane is not None,
         )
         self._listener = listener
-        self._loop.add_reader(listener, self._read_listener, listener, self._core)
+        if self._plane is None:
+            self._loop.add_reader(listener, self._read_listener, listener, self._core)
+        else:
+            self._loop.add_reader(
+                self._plane.fileno(), self._read_plane, self._plane, listener, self._core
+            )
         logger.info("TURN: listening on %s:%d/udp", self.host, self.port)
+
+    @property
+    def data_plane(self) -> str:
+        """What passes datagrams on: ``python`` or ``compiled``."""
+        return "python" if self._plane is None else "compiled"
 
     @property
     def draining(self) -> bool:
@@ -234,6 +264,10 @@ class TurnService:
         await self._close_streams()
         for port in list(self._relays):
             self._close_relay(port)
+        if self._plane is not None:
+            self._loop.remove_reader(self._plane.fileno())
+            self._plane.close()
+            self._plane = None
         if self._listener is not None:
             self._loop.remove_reader(self._listener)
             self._listener.close()
@@ -277,6 +311,25 @@ class TurnService:
             self._perform(core, listener)
         self._arm(core)
 
+    def _read_plane(self, plane: DataPlane, listener: socket.socket, core: TurnServer) -> None:
+        """Let the compiled data plane work, and do what it leaves."""
+        now = self._loop.time()
+        for port, data, host, source_port in plane.run(now):
+            if port == 0:
+                core.handle_client_datagram(data, ClientSocket(host, source_port), now)
+            else:
+                core.handle_peer_datagram(port, data, (host, source_port), now)
+            self._perform(core, listener)
+        metrics = core.metrics
+        to_peer, to_peer_bytes, to_client, to_client_bytes, inside, failed = plane.take_counts()
+        metrics.client_to_peer_datagrams += to_peer
+        metrics.client_to_peer_bytes += to_peer_bytes
+        metrics.peer_to_client_datagrams += to_client
+        metrics.peer_to_client_bytes += to_client_bytes
+        metrics.relayed_inside += inside
+        metrics.dropped[DropReason.SOCKET] += failed
+        self._arm(core)
+
     def _read_relay(self, port: int, relay: socket.socket, core: TurnServer) -> None:
         listener = self._listener
         if listener is None:
@@ -316,8 +369,23 @@ class TurnService:
                     self._count_failure(core, error)
             elif isinstance(command, OpenRelay):
                 self._open_relay(core, command)
-            else:
+            elif isinstance(command, CloseRelay):
                 self._close_relay(command.relay_port)
+            elif self._plane is not None:
+                self._tell_plane(self._plane, command)
+
+    def _tell_plane(self, plane: DataPlane, command: OpenFlow | SetChannel) -> None:
+        port = command.relay_port
+        if isinstance(command, SetChannel):
+            plane.set_channel(
+                port, command.number, command.peer, command.expires_at, command.relayed_only
+            )
+            return
+        relay = -1  # what goes to a connection is not for the plane
+        if command.client.transport == "udp":
+            relay = self._relays[port].fileno()
+            self._loop.remove_reader(relay)
+        plane.open_flow(port, relay, command.client.address, command.relayed)
 
     def _open_relay(self, core: TurnServer, command: OpenRelay) -> None:
         port = command.relay_port
@@ -334,6 +402,8 @@ class TurnService:
 
     def _close_relay(self, port: int) -> None:
         relay = self._relays.pop(port)
+        if self._plane is not None:
+            self._plane.close_flow(port)
         self._loop.remove_reader(relay)
         relay.close()
 
@@ -369,6 +439,27 @@ class TurnService:
     def _count_failure(self, core: TurnServer, error: OSError) -> None:
         core.metrics.dropped[DropReason.SOCKET] += 1
         logger.debug("TURN: socket: %s", error)
+
+
+def _make_data_plane(wanted: str, listener: socket.socket) -> DataPlane | None:
+    """Return the compiled data plane; :obj:`None` for the way that is there everywhere.
+
+    Raises:
+        ConfigError: If it is wanted and was not built.
+
+    """
+    if wanted == "python":
+        return None
+    try:
+        from ringline.turn._relay import DataPlane  # noqa: PLC0415 - it may not be there
+    except ImportError as error:
+        if wanted == "compiled":
+            raise ConfigError(
+                f"data_plane: the compiled one was not built here ({error}); it needs Linux and, "
+                "when Ringline is installed, a C compiler"
+            ) from None
+        return None
+    return DataPlane(listener.fileno())
 
 
 def _tls_context(config: TurnConfig) -> ssl.SSLContext:

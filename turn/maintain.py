@@ -6,6 +6,7 @@ is decides first: none there is 437, somebody else's is 441.
 
 from __future__ import annotations
 
+from collections import deque
 from typing import Final
 
 from ringline.turn.addresses import Address, AddressFamily
@@ -17,6 +18,7 @@ from ringline.turn.attributes import (
     REQUESTED_ADDRESS_FAMILY,
     XOR_PEER_ADDRESS,
 )
+from ringline.turn.commands import Command, SetChannel
 from ringline.turn.config import TurnConfig
 from ringline.turn.error_codes import ErrorCode
 from ringline.turn.peer_policy import PeerPolicy, Verdict
@@ -27,7 +29,12 @@ __all__ = ["Maintainer"]
 
 
 class Maintainer:
-    """Performs the requests of owners."""
+    """Performs the requests of owners.
+
+    Args:
+        offload: Where the edge is told of channels, if it wants to know.
+
+    """
 
     def __init__(
         self,
@@ -36,12 +43,15 @@ class Maintainer:
         allocator: Allocator,
         responder: Responder,
         policy: PeerPolicy,
+        *,
+        offload: deque[Command] | None,
     ) -> None:
         self._config: Final = config
         self._allocations: Final = allocations
         self._allocator: Final = allocator
         self._responder: Final = responder
         self._policy: Final = policy
+        self._offload: Final = offload
 
     def handle_request(self, request: Request, allocation: Allocation | None, now: float) -> None:
         """Answer an authenticated request about the client's allocation, if it has one.
@@ -129,6 +139,10 @@ class Maintainer:
             return ErrorCode.INSUFFICIENT_CAPACITY
         expires_at = now + self._config.channel_lifetime
         allocation.channels.bind(number, peer, expires_at, relayed_only=relayed_only)
+        if self._offload is not None:
+            self._offload.append(
+                SetChannel(allocation.relay_port, number, peer, expires_at, relayed_only)
+            )
         allocation.permissions.install(
             peer[0],
             max(expires_at, now + self._config.permission_lifetime),

@@ -74,6 +74,7 @@ class TurnServer:
         random_bytes: Makes keys, tokens and transaction ids.
         dont_fragment: Whether the edge can set the DF bit.  If not, DONT-FRAGMENT is refused as
             an attribute that is not understood, as RFC 8656 §15 wants.
+        offload: Whether the edge has a data plane that wants to know flows and channels.
 
     """
 
@@ -85,6 +86,7 @@ class TurnServer:
         rng: random.Random | None = None,
         random_bytes: Callable[[int], bytes] = secrets.token_bytes,
         dont_fragment: bool = True,
+        offload: bool = False,
     ) -> None:
         self.metrics: Final = TurnMetrics()
         self._config: Final = config
@@ -136,9 +138,15 @@ class TurnServer:
             policy=self._policy,
             rng=rng or random.SystemRandom(),
             random_bytes=random_bytes,
+            offload=offload,
         )
         self._maintainer: Final = Maintainer(
-            config, self._allocations, self._allocator, self._responder, self._policy
+            config,
+            self._allocations,
+            self._allocator,
+            self._responder,
+            self._policy,
+            offload=self._commands if offload else None,
         )
 
     # Inputs

@@ -10,6 +10,9 @@ import pytest
 
 from ringline.client.io_aiortc import TransportConfig
 from tests.e2e.transport_ends import LOOPBACK, End, MakePair, Pair, link
+from tests.e2e.turn_planes import each_data_plane
+
+__all__ = ["each_data_plane", "make_pair"]
 
 
 @pytest.fixture

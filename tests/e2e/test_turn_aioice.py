@@ -9,6 +9,9 @@ import pytest
 from aioice import Connection, TransportPolicy, stun, turn
 
 from ringline.turn import TurnConfig, TurnService, mint
+from tests.e2e.turn_planes import data_plane
+
+pytestmark = pytest.mark.usefixtures("each_data_plane")
 
 
 class Receiver(asyncio.DatagramProtocol):
@@ -33,6 +36,7 @@ class Receiver(asyncio.DatagramProtocol):
 
 def config(**settings: object) -> TurnConfig:
     defaults: dict[str, object] = {"host": "127.0.0.1", "port": 0, "secrets": ("s",)}
+    defaults["data_plane"] = data_plane()
     return TurnConfig(**(defaults | settings))  # type: ignore[arg-type] # checked by itself
 
 

@@ -28,12 +28,16 @@ from ringline.turn.attributes import (
 )
 from ringline.turn.long_term import long_term_key
 from ringline.turn.stun import MessageClass, Method
+from tests.e2e.turn_planes import data_plane
 
 KEY = long_term_key("ann", "ringline", "pa")
+
+pytestmark = pytest.mark.usefixtures("each_data_plane")
 
 
 def config(**settings: object) -> TurnConfig:
     defaults: dict[str, object] = {"host": "127.0.0.1", "port": 0, "users": {"ann": "pa"}}
+    defaults["data_plane"] = data_plane()
     return TurnConfig(**(defaults | settings))  # type: ignore[arg-type] # checked by itself
 
 

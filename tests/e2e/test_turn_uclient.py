@@ -18,9 +18,13 @@ import pytest
 
 from ringline.turn import TurnConfig, TurnService
 from tests.e2e.test_turn_streams import make_certificate
+from tests.e2e.turn_planes import data_plane
 
 CLIENT = shutil.which("turnutils_uclient")
-pytestmark = pytest.mark.skipif(CLIENT is None, reason="turnutils_uclient (coturn) not installed")
+pytestmark = [
+    pytest.mark.skipif(CLIENT is None, reason="turnutils_uclient (coturn) not installed"),
+    pytest.mark.usefixtures("each_data_plane"),
+]
 
 TO_PEER = {
     "channels": "-c",
@@ -136,6 +140,7 @@ def config(**settings: object) -> TurnConfig:
         "max_allocations_per_user": 200,
         "unauthenticated_reply_burst": 1000,
     }
+    defaults["data_plane"] = data_plane()
     return TurnConfig(**(defaults | settings))  # type: ignore[arg-type] # checked by itself
 
 

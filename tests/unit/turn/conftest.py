@@ -30,7 +30,7 @@ WALL_CLOCK = 1_700_000_000.0
 class Bench:
     """The server, driven by hand: relays open at once unless ``open_relays`` is false."""
 
-    def __init__(self, **settings: Any) -> None:
+    def __init__(self, *, offload: bool = False, **settings: Any) -> None:
         defaults: dict[str, Any] = {"host": RELAY_HOST, "users": {"ann": "pa", "bob": "pb"}}
         self.config = TurnConfig(**(defaults | settings))
         self.now = START
@@ -41,6 +41,7 @@ class Bench:
             wall_clock=lambda: self.wall_clock,
             rng=random.Random(7),
             random_bytes=random.Random(8).randbytes,
+            offload=offload,
         )
 
     def drain(self) -> list[Command]:

@@ -20,12 +20,14 @@ from ringline.turn.attributes import (
     ERROR_CODE,
     LIFETIME,
     REQUESTED_ADDRESS_FAMILY,
+    REQUESTED_TRANSPORT,
     UNKNOWN_ATTRIBUTES,
     XOR_MAPPED_ADDRESS,
     XOR_PEER_ADDRESS,
     Attribute,
 )
 from ringline.turn.channel_data import serialize_channel_data
+from ringline.turn.commands import OpenFlow, SetChannel
 from ringline.turn.stun import Message, MessageClass, Method
 
 if TYPE_CHECKING:
@@ -451,3 +453,50 @@ def test_a_timeout_before_its_time_does_nothing(bench: Bench, ann: Client) -> No
     assert bench.server.poll_timeout() == bench.now + 600.0
     assert bench.advance(1.0) == []
     assert ann.ask(Method.REFRESH).message_class is MessageClass.SUCCESS
+
+
+# A data plane beside it
+
+
+def test_a_data_plane_is_told_of_flows_and_channels(make_bench: MakeBench) -> None:
+    bench = make_bench(offload=True)
+    ann = bench.client()
+    answer, flow = ann.request(Method.ALLOCATE, (REQUESTED_TRANSPORT, 17))
+    assert isinstance(answer, SendToClient)
+    assert isinstance(flow, OpenFlow)
+    port = flow.relay_port
+    assert flow == OpenFlow(port, ann.socket, ("203.0.113.1", port))
+    channel, answer = ann.request(
+        Method.CHANNEL_BIND, (CHANNEL_NUMBER, 0x4000), (XOR_PEER_ADDRESS, PEER)
+    )
+    assert channel == SetChannel(port, 0x4000, PEER, bench.now + 600.0, relayed_only=False)
+    assert isinstance(answer, SendToClient)
+    # What a data plane leaves is judged as without one.
+    assert ann.send(serialize_channel_data(0x4000, b"x")) == [SendToPeer(port, PEER, b"x")]
+    assert CloseRelay(port) in ann.request(Method.REFRESH, (LIFETIME, 0))
+
+
+def test_a_data_plane_is_told_which_peers_are_ours(make_bench: MakeBench) -> None:
+    bench = make_bench(offload=True)
+    ann, bob = bench.client(), bench.client(port=5001)
+    for each in (ann, bob):
+        (_, flow) = each.request(Method.ALLOCATE, (REQUESTED_TRANSPORT, 17))
+        assert isinstance(flow, OpenFlow)
+        each.port = flow.relay_port
+    channel, _ = ann.request(
+        Method.CHANNEL_BIND,
+        (CHANNEL_NUMBER, 0x4000),
+        (XOR_PEER_ADDRESS, ("203.0.113.1", bob.port)),
+    )
+    assert isinstance(channel, SetChannel)
+    assert channel.relayed_only
+
+
+def test_a_refused_channel_is_no_news_to_a_data_plane(make_bench: MakeBench) -> None:
+    bench = make_bench(offload=True)
+    ann = bench.client()
+    ann.request(Method.ALLOCATE, (REQUESTED_TRANSPORT, 17))
+    (answer,) = ann.request(
+        Method.CHANNEL_BIND, (CHANNEL_NUMBER, 0x4000), (XOR_PEER_ADDRESS, ("127.0.0.1", 9))
+    )
+    assert isinstance(answer, SendToClient)
