@@ -16,6 +16,7 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import math
 import statistics
 import sys
 from dataclasses import asdict, dataclass, fields
@@ -27,7 +28,7 @@ from typing import Final
 import numpy as np
 from material import Picture, draw_pictures, file_voice, film_pictures, synthetic_voice
 from numpy.typing import NDArray
-from scores import picture_psnr, score_sound
+from scores import PIECE_SECONDS, picture_psnr, score_sound
 
 from ringline.media.codecs import CodecRegistry
 from ringline.media.frames import AUDIO_FRAME_SAMPLES, AudioFrame, VideoFrame
@@ -40,6 +41,7 @@ from ringline.media.simulate import (
     find_network,
 )
 from ringline.media.simulate.observe import percentile
+from ringline.media.simulate.profile import LinkProfile
 from ringline.media.synthetic import read_frame_number
 
 __all__ = ["CallScore", "Material", "measure_call"]
@@ -74,7 +76,7 @@ class CallScore:
         delay_p95_ms: Likewise.
         psnr: Mean of the luma of shown pictures against sent ones, at the sent size, in dB.
         psnr_p10: What nine in ten exceed.
-        pesq: Mean wide-band PESQ of pieces of 4 s.
+        pesq: Mean wide-band PESQ of pieces of 4 s, but those in which nothing could come through.
         pesq_min: Of the worst piece.
         stoi: Mean.
         sound_delay_ms: From microphone to loudspeaker, median of the pieces.
@@ -166,12 +168,16 @@ def measure_call(
     first = times[0] if times else None
     watched = seconds - first if first is not None else 0.0
     freezes = find_freezes([*times, seconds])
-    pieces = score_sound(
-        np.concatenate([*witness.sounds, np.zeros(0, np.int16)]),
-        material.voice,
-        played_from=witness.played_from or 0.0,
-        start=_SETTLED,
-    )
+    pieces = [
+        piece
+        for piece in score_sound(
+            np.concatenate([*witness.sounds, np.zeros(0, np.int16)]),
+            material.voice,
+            played_from=witness.played_from or 0.0,
+            start=_SETTLED,
+        )
+        if not _is_cut(network.up, piece.start)
+    ]
     delays = [piece.delay for piece in pieces if piece.delay is not None]
     switches = sum(a != b for a, b in pairwise(witness.heights))
     seen = call.a_to_b.observe(0.0, seconds)
@@ -195,6 +201,21 @@ def measure_call(
         switches_per_minute=switches * 60 / seconds,
         height=statistics.mode(witness.heights) if times else None,
     )
+
+
+def _is_cut(link: LinkProfile, start: float) -> bool:
+    """Tell whether nothing could come through at some time of a piece of sound."""
+    end = start + PIECE_SECONDS
+    ends = [stage_start for stage_start, _ in link.stages[1:]] + [math.inf]
+    return any(
+        conditions.loss == 1 and stage_start < end and stage_end > start
+        for (stage_start, conditions), stage_end in zip(link.stages, ends, strict=True)
+    )
+
+
+def default_seconds(network: NetworkProfile) -> float:
+    """Return how long a call on a network is: 25 s, or 10 s beyond the last thing it does."""
+    return max(25.0, 10 + max(link.stages[-1][0] for link in (network.up, network.down)))
 
 
 def _ms(seconds: float | None) -> float | None:
@@ -251,7 +272,7 @@ def _arguments() -> argparse.Namespace:
         metavar="NETWORK",
         help=f"by name or in words; all if none: {', '.join(PROFILES)}",
     )
-    parser.add_argument("--seconds", type=float, default=25.0, help="of each call (25)")
+    parser.add_argument("--seconds", type=float, help="of each call (25, or as the network needs)")
     parser.add_argument("--seeds", type=int, default=3, help="calls on each network (3)")
     parser.add_argument("--first-seed", type=int, default=1, help="where seeds start (1)")
     parser.add_argument("--play", type=Path, help="a film instead of the drawn picture")
@@ -265,10 +286,9 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _material(arguments: argparse.Namespace) -> Material:
+def _material(arguments: argparse.Namespace, seconds: float) -> Material:
     width, height = arguments.size
     make = partial(film_pictures, arguments.play) if arguments.play else draw_pictures
-    seconds = arguments.seconds + 1
     return Material(
         picture=make(width, height, arguments.fps),
         voice=file_voice(arguments.voice, seconds) if arguments.voice else synthetic_voice(seconds),
@@ -284,17 +304,19 @@ def main() -> int:
     arguments = _arguments()
     try:
         networks = [find_network(name) for name in arguments.networks or PROFILES]
-        material = _material(arguments)
+        lengths = [arguments.seconds or default_seconds(network) for network in networks]
+        material = _material(arguments, max(lengths) + 1)
     except (ValueError, OSError) as error:
         print(error, file=sys.stderr)
         return 2
     codecs = CodecRegistry()
     if not arguments.json:
         print(" " * 20 + "".join(f"{heading:>{width}}" for heading, width, _, _ in _COLUMNS))
-    for name, network in zip(arguments.networks or PROFILES, networks, strict=True):
+    names = arguments.networks or PROFILES
+    for name, network, seconds in zip(names, networks, lengths, strict=True):
         scores = []
         for seed in range(arguments.first_seed, arguments.first_seed + arguments.seeds):
-            score = measure_call(network, material, codecs, seconds=arguments.seconds, seed=seed)
+            score = measure_call(network, material, codecs, seconds=seconds, seed=seed)
             scores.append(score)
             if arguments.json:
                 print(json.dumps({"network": name, "seed": seed, **asdict(score)}), flush=True)

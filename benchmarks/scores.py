@@ -19,9 +19,12 @@ from scipy.signal import correlate, resample_poly  # type: ignore[import-untyped
 
 from ringline.media.convert import fit_into
 
-__all__ = ["SoundPiece", "picture_psnr", "score_sound"]
+__all__ = ["PIECE_SECONDS", "SoundPiece", "picture_psnr", "score_sound"]
 
-_PIECE: Final = 4 * 16_000
+PIECE_SECONDS: Final = 4
+"""Long enough for PESQ, short enough to tell good times from bad."""
+
+_PIECE: Final = PIECE_SECONDS * 16_000
 _LONGEST_DELAY: Final = 2 * 16_000
 _STRIP: Final = 2 / 45  # of the height: the number is no part of the picture
 _SILENCE: Final = 50  # of 32768: a piece that is never louder has nothing to score
