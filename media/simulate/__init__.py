@@ -11,6 +11,7 @@
      marks ── codecs         numbered pictures and sounds, and codecs that look at nothing else
        │                     (video_codec, audio_codec)
     observe                  what a person notices of a call: freezes, gaps, delays
+    greedy_flow              a download beside the call, that takes what it can get
 
     nat                      what a home router does to addresses, for whoever has addresses
 
@@ -27,6 +28,11 @@ from __future__ import annotations
 from ringline.media.simulate.call import CallConfig, SimulatedCall
 from ringline.media.simulate.codecs import SimulatedCodecs
 from ringline.media.simulate.driver import Endpoint, Node, Simulation, SimulationError
+from ringline.media.simulate.greedy_flow import (
+    GreedyReceiver,
+    GreedySender,
+    start_greedy_flow,
+)
 from ringline.media.simulate.link import Link, LinkStats
 from ringline.media.simulate.marks import make_picture, make_sound, read_picture, read_sound
 from ringline.media.simulate.observe import Freeze, Observation, Observer, find_freezes
@@ -38,6 +44,8 @@ __all__ = [
     "CallConfig",
     "Endpoint",
     "Freeze",
+    "GreedyReceiver",
+    "GreedySender",
     "Link",
     "LinkConditions",
     "LinkProfile",
@@ -56,4 +64,5 @@ __all__ = [
     "make_sound",
     "read_picture",
     "read_sound",
+    "start_greedy_flow",
 ]

@@ -48,6 +48,10 @@ class CallConfig:
     frame_rate: float = 30.0
     """The camera's."""
 
+    drift: float = 0.0
+    """By how much *b*'s clock is faster than *a*'s: 300e-6 is 300 ppm, as cheap sound cards
+    differ.  Its devices and everything else there run on it."""
+
     video: bool = True
     """Whether *a* has a camera."""
 
@@ -120,7 +124,9 @@ class SimulatedCall:
         self.simulation: Final[Simulation] = beside.simulation if beside else Simulation(seed=seed)
         self._sessions: Final = (self._make_session(0), self._make_session(1))
         self.a: Final[Node] = self.simulation.add("a", self._sessions[0])
-        self.b: Final[Node] = self.simulation.add("b", self._sessions[1])
+        self.b: Final[Node] = self.simulation.add(
+            "b", self._sessions[1], clock_rate=1 + self._config.drift
+        )
         if beside is None:
             up, down = self.simulation.connect(self.a, self.b, network)
         else:
@@ -145,23 +151,26 @@ class SimulatedCall:
 
     def stats(self) -> tuple[SessionStats, SessionStats]:
         """Return the statistics of *a* and *b* at this moment."""
-        now = self.simulation.now
-        return self._sessions[0].stats(now), self._sessions[1].stats(now)
+        return self._sessions[0].stats(self.a.now), self._sessions[1].stats(self.b.now)
 
     def session(self, node: Node) -> MediaSession:
-        """Return the session behind a node; drain the node after any input given to it."""
+        """Return the session behind a node; ``now`` of its inputs is the node's.
+
+        Drain the node after any input given to it.
+        """
         return self._sessions[0] if node is self.a else self._sessions[1]
 
     def _make_session(self, index: int) -> MediaSession:
         simulation = self.simulation
+        clock_rate = 1 + self._config.drift * index
         return MediaSession(
             session_parameters(index, ulpfec=self._config.ulpfec, rpsi=self._config.rpsi),
             self._config.session,
             codecs=(self._config.codecs or _simulated_codecs)(simulation.fork_rng()),
             rng=simulation.fork_rng(),
-            # The clocks of two machines agree on the rate, not on the time.
-            wall_clock=lambda: 1_700_000_000.0 + 1000 * index + simulation.now,
-            now=simulation.now,
+            # The clocks of two machines agree on the rate more or less, on the time not at all.
+            wall_clock=lambda: 1_700_000_000.0 + 1000 * index + simulation.now * clock_rate,
+            now=simulation.now * clock_rate,
         )
 
     def _start(self, sender: Node, session: MediaSession, receiver: Node, seen: Observer) -> None:
@@ -173,7 +182,7 @@ class SimulatedCall:
             counts["sound"] += 1
             seen.handle_sound_sent(number, now)
             samples = (config.sounds or make_sound)(number)
-            session.handle_audio_frame(AudioFrame(samples, captured_at=now), now)
+            session.handle_audio_frame(AudioFrame(samples, captured_at=sender.now), sender.now)
             sender.drain()
 
         def send_picture(now: float) -> None:
@@ -184,19 +193,20 @@ class SimulatedCall:
                 planes = config.pictures(number)
             else:
                 planes = make_picture(number, config.width, config.height)
-            session.handle_video_frame(VideoFrame(planes, captured_at=now), now)
+            session.handle_video_frame(VideoFrame(planes, captured_at=sender.now), sender.now)
             sender.drain()
 
         receiver.on_audio = seen.handle_sound_played
         receiver.on_video = seen.handle_picture_shown
         receiver.on_arrived = seen.handle_datagram_arrived
-        session.set_connected(connected=True, now=simulation.now)
+        session.set_connected(connected=True, now=sender.now)
         sender.drain()
         # Devices start when they like, not in step with each other or with the other side's.
         phase: random.Random = simulation.fork_rng()
-        simulation.every(0.02, send_sound, start=simulation.now + phase.uniform(0, 0.02))
+        second = 1 / sender.clock_rate  # of the devices
+        simulation.every(0.02 * second, send_sound, start=simulation.now + phase.uniform(0, 0.02))
         if config.video if sender is self.a else config.answering_video:
-            period = 1 / config.frame_rate
+            period = second / config.frame_rate
             simulation.every(period, send_picture, start=simulation.now + phase.uniform(0, period))
 
 

@@ -6,7 +6,8 @@ its computing does.  Codec jobs run in place and take no virtual time.
 
 Invariants:
 
-1. Time never goes back, and every endpoint sees its timeout at exactly the time it asked for.
+1. Time never goes back, and every endpoint sees its timeout at exactly the time it asked for, on
+   its own clock: that of a node may run faster or slower than the simulation's.
 2. After each input the endpoint is drained (see :mod:`ringline.media.session`).
 3. What is due at the same time happens in a fixed order: what was scheduled, then links, then
    endpoints, each in the order they were made.  So the seed alone decides a run.
@@ -75,30 +76,40 @@ class Node:
 
     Attributes:
         name: For messages.
+        clock_rate: Seconds that this node's clock counts in a second of the simulation.
         endpoint: What runs here.  Whoever calls one of its inputs calls :meth:`drain` after it.
-        on_audio: Called with each 20 ms of sound and the time when it is due.
+        on_audio: Called with each 20 ms of sound and the simulation's time when it is due.
         on_video: Called with each picture, likewise.
         on_event: Called with each event, likewise.
         on_arrived: Called with the size on the wire of each datagram that comes, likewise.
 
     """
 
-    def __init__(self, name: str, endpoint: Endpoint, simulation: Simulation) -> None:
+    def __init__(
+        self, name: str, endpoint: Endpoint, simulation: Simulation, clock_rate: float
+    ) -> None:
         self.name: Final = name
+        self.clock_rate: Final = clock_rate
         self.endpoint: Final = endpoint
         self.on_audio: Callable[[AudioFrame, float], None] | None = None
         self.on_video: Callable[[VideoFrame, float], None] | None = None
         self.on_event: Callable[[object, float], None] | None = None
         self.on_arrived: Callable[[int, float], None] | None = None
         self._simulation: Final = simulation
-        self._due: float | None = endpoint.poll_timeout()
+        self._reached = 0.0  # the latest timeout that was handled, on the node's clock
+        self._asked: float | None = endpoint.poll_timeout()  # on the node's clock
         self._out: Link[Node] | None = None
         self._peer: Node | None = None
 
     @property
+    def now(self) -> float:
+        """What the node's clock says: the ``now`` of whatever is given to the endpoint."""
+        return max(self._simulation.now * self.clock_rate, self._reached)
+
+    @property
     def due(self) -> float | None:
-        """When the endpoint's timeout is due, as of the last drain."""
-        return self._due
+        """When the endpoint's timeout is due by the simulation's clock, as of the last drain."""
+        return None if self._asked is None else self._asked / self.clock_rate
 
     def route(self, link: Link[Node], peer: Node) -> None:
         """Send what leaves here over ``link`` to ``peer``; links may be shared."""
@@ -108,16 +119,24 @@ class Node:
         """Take what a link brings."""
         if self.on_arrived is not None:
             self.on_arrived(len(data) + _WIRE_OVERHEAD, now)
-        self.endpoint.handle_datagram(data, now)
+        self.endpoint.handle_datagram(data, self.now)
+        self.drain()
+
+    def handle_timeout(self) -> None:
+        """Do what is due."""
+        # The way to the other clock and back may lose the last bit of the time asked for.
+        self._reached = max(self._reached, self._asked or 0.0)
+        self.endpoint.handle_timeout(self.now)
         self.drain()
 
     def drain(self) -> None:
         """Take all outputs of the endpoint; to be called after each input."""
         endpoint, now = self.endpoint, self._simulation.now
+        own_now = self.now
         while (job := endpoint.poll_job()) is not None:
             job.run()
-            endpoint.handle_job(job, now)
-        while (data := endpoint.poll_datagram(now)) is not None:
+            endpoint.handle_job(job, own_now)
+        while (data := endpoint.poll_datagram(own_now)) is not None:
             if self._out is not None:
                 self._simulation.send(data, self._out, self._peer)
         while (sound := endpoint.poll_audio()) is not None:
@@ -129,7 +148,7 @@ class Node:
         while (event := endpoint.poll_event()) is not None:
             if self.on_event is not None:
                 self.on_event(event, now)
-        self._due = endpoint.poll_timeout()
+        self._asked = endpoint.poll_timeout()
 
 
 class Simulation:
@@ -160,9 +179,22 @@ class Simulation:
 
     # Building
 
-    def add(self, name: str, endpoint: Endpoint) -> Node:
-        """Add an endpoint."""
-        node = Node(name, endpoint, self)
+    def add(self, name: str, endpoint: Endpoint, *, clock_rate: float = 1.0) -> Node:
+        """Add an endpoint.
+
+        Args:
+            name: For messages.
+            endpoint: What runs there.
+            clock_rate: Seconds that its clock counts in a second of the simulation: 1.0003 for
+                one that is 300 ppm fast.  All clocks start at 0.
+
+        Raises:
+            ValueError: If the clock would stand or go back.
+
+        """
+        if clock_rate <= 0:
+            raise ValueError(f"clock rate must be positive, got {clock_rate}")
+        node = Node(name, endpoint, self, clock_rate)
         self._nodes.append(node)
         return node
 
@@ -259,8 +291,7 @@ class Simulation:
         for node in self._nodes:
             if node.due is not None and node.due <= now:
                 self._count_repeat(node)
-                node.endpoint.handle_timeout(now)
-                node.drain()
+                node.handle_timeout()
 
     def _count_repeat(self, node: Node) -> None:
         self._repeats += 1

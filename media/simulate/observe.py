@@ -54,6 +54,7 @@ class Observation:
         seconds: Length of the window.
         frames_per_second: Pictures shown.
         damaged_share: Pictures decoded over a hole, of all shown.
+        size_switches_per_minute: Changes of the size that pictures came in.
         first_picture: When the first picture of the window was shown, in seconds from its start.
         freezes: As the W3C's ``freezeCount`` counts them, the window's end included.
         frozen_seconds: Their length together.
@@ -75,6 +76,7 @@ class Observation:
     seconds: float
     frames_per_second: float
     damaged_share: float
+    size_switches_per_minute: float
     first_picture: float | None
     freezes: int
     frozen_seconds: float
@@ -104,7 +106,8 @@ class Observer:
         self._link: Final = link
         self._pictures_sent: Final[dict[int, float]] = {}
         self._sounds_sent: Final[dict[int, float]] = {}
-        self._shown: Final[list[tuple[float, float | None, bool]]] = []  # when, delay, intact
+        # when, delay, intact, height
+        self._shown: Final[list[tuple[float, float | None, bool, int]]] = []
         self._played: Final[list[tuple[float, float | None, bool]]] = []  # when, delay, silent
         self._arrived: Final[list[tuple[float, int]]] = []  # when, bytes
 
@@ -123,7 +126,7 @@ class Observer:
         mark = read_picture(frame.planes)
         sent_at = self._pictures_sent.get(mark.number)
         delay = None if sent_at is None else now - sent_at
-        self._shown.append((now, delay, mark.intact))
+        self._shown.append((now, delay, mark.intact, frame.height))
 
     def handle_sound_played(self, frame: AudioFrame, now: float) -> None:
         """Note that a sound is on the loudspeaker."""
@@ -154,10 +157,11 @@ class Observer:
         seconds = end - start
         shown = [row for row in self._shown if start <= row[0] < end]
         played = [row for row in self._played if start <= row[0] < end]
-        times = [when for when, _, _ in shown]
+        times = [when for when, _, _, _ in shown]
+        switches = sum(a[3] != b[3] for a, b in pairwise(shown))
         edges = [start, *times, end]
         freezes = find_freezes([*times, end])
-        delays = [delay for _, delay, _ in shown if delay is not None]
+        delays = [delay for _, delay, _, _ in shown if delay is not None]
         sound_delays = [delay for _, delay, _ in played if delay is not None]
         made_up = sum(delay is None for _, delay, _ in played)
         had_begun = any(when < start and not silent for when, _, silent in self._played)
@@ -167,7 +171,8 @@ class Observer:
         return Observation(
             seconds=seconds,
             frames_per_second=len(shown) / seconds,
-            damaged_share=sum(not intact for _, _, intact in shown) / max(1, len(shown)),
+            damaged_share=sum(not intact for _, _, intact, _ in shown) / max(1, len(shown)),
+            size_switches_per_minute=switches * 60 / seconds,
             first_picture=times[0] - start if times else None,
             freezes=len(freezes),
             frozen_seconds=sum(freeze.duration for freeze in freezes),
@@ -190,7 +195,7 @@ class Observer:
 
         A picture from before, shown late, is no recovery.  :obj:`None` if none came ``within``.
         """
-        for shown_at, delay, intact in self._shown:
+        for shown_at, delay, intact, _ in self._shown:
             if delay is not None and intact and shown_at - delay >= when:
                 return shown_at - when if shown_at - when <= within else None
         return None

@@ -10,6 +10,8 @@ from ringline.media.frames import AudioFrame, Kind
 from ringline.media.simulate import CallConfig, SimulatedCall, find_network
 from ringline.media.synthetic import MovingPicture
 
+KINDS: tuple[Kind, ...] = ("audio", "video")
+
 
 def simulate(network: str, *, seed: int = 1, until: float = 0.0) -> SimulatedCall:
     call = SimulatedCall(find_network(network), seed=seed)
@@ -56,6 +58,30 @@ def test_a_covered_camera_is_not_seen_and_comes_back_at_once() -> None:
     assert hidden.frames_per_second == 0
     assert hidden.concealed_ms_per_minute == 0
     assert call.a_to_b.picture_after(6.0, within=0.3) is not None
+
+
+def test_a_minute_of_mute_leaves_nothing_behind() -> None:
+    """Not old sound, not a long jitter buffer, not a rate that was forgotten."""
+    call = simulate("loss5", until=8.0)
+    before = call.a_to_b.observe(5.0, 8.0)
+    for kind in KINDS:
+        set_muted(call, kind, muted=True)
+    call.run(until=68.0)
+    for kind in KINDS:
+        set_muted(call, kind, muted=False)
+    call.run(until=74.0)
+    muted = call.a_to_b.observe(9.0, 68.0)
+    assert muted.frames_per_second == 0
+    assert muted.sound_delay_p50 is None
+    assert call.a_to_b.sound_after(68.0, within=0.4) is not None
+    assert call.a_to_b.picture_after(68.0, within=0.6) is not None
+    after = call.a_to_b.observe(70.0, 74.0)
+    assert after.bitrate > 0.5 * before.bitrate
+    assert after.frames_per_second > 27
+    assert after.sound_delay_p95 is not None
+    assert before.sound_delay_p95 is not None
+    assert after.sound_delay_p95 < before.sound_delay_p95 + 0.1
+    assert call.b_to_a.observe(9.0, 68.0).silent_gaps == 0
 
 
 def test_a_path_that_is_known_to_be_gone_carries_nothing() -> None:

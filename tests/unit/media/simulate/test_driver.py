@@ -225,3 +225,43 @@ def test_generators_differ_and_repeat_with_the_seed() -> None:
     assert len(set(draws)) == 3
     assert draws == [second.fork_rng().random() for _ in range(3)]
     assert draws[0] != Simulation(seed=4).fork_rng().random()
+
+
+def test_a_node_may_have_a_clock_that_runs_fast() -> None:
+    simulation = Simulation()
+    exact, fast = Echo(), Echo(period=1.0)
+    first = simulation.add("exact", exact)
+    second = simulation.add("fast", fast, clock_rate=1.25)
+    simulation.connect(first, second, NETWORK)
+    exact.outgoing.append(b"hello")
+    simulation.at(3.99, lambda _: first.drain())
+    simulation.run(4.0)
+    # Its own seconds are exact, and five of them pass in four.
+    assert fast.log == [
+        (1.0, "timeout"),
+        (2.0, "timeout"),
+        (3.0, "timeout"),
+        (4.0, "timeout"),
+        (5.0, "datagram hello"),
+        (5.0, "timeout"),
+    ]
+    assert (first.now, second.now) == (4.0, 5.0)
+    assert exact.sent_at == [3.99]
+
+
+def test_every_timeout_is_met_exactly_on_a_clock_of_any_rate() -> None:
+    simulation = Simulation()
+    ticking = Echo(period=0.1)
+    simulation.add("drifting", ticking, clock_rate=1.0003)
+    simulation.run(100.0)
+    times = [when for when, _ in ticking.log]
+    assert len(times) == 1000
+    due = 0.1
+    for when in times:
+        assert when == pytest.approx(due, abs=1e-12)
+        due += 0.1
+
+
+def test_a_clock_must_run() -> None:
+    with pytest.raises(ValueError, match="clock rate must be positive, got 0"):
+        Simulation().add("dead", Echo(), clock_rate=0)
