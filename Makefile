@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test unit sim netns interop lint types fmt check clean
+.PHONY: help install demo test unit sim netns interop bench lint types fmt check clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -43,6 +43,9 @@ netns: $(BIN)/.installed-dev ## real sockets in network namespaces (root on Linu
 
 interop: $(BIN)/.installed-dev ## a real Chromium and a plain aiortc peer
 	@$(BIN)/python -m pytest tests/interop $(ARGS)
+
+bench: $(BIN)/.installed-dev ## what the engine costs and what a call is worth; writes benchmarks/results/
+	@$(BIN)/python benchmarks/bench.py $(ARGS)
 
 fmt: $(BIN)/.installed-dev ## format the code
 	@$(BIN)/ruff format .

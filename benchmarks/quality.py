@@ -44,7 +44,14 @@ from ringline.media.simulate.observe import percentile
 from ringline.media.simulate.profile import LinkProfile
 from ringline.media.synthetic import read_frame_number
 
-__all__ = ["CallScore", "Material", "measure_call"]
+__all__ = [
+    "COLUMNS",
+    "CallScore",
+    "Material",
+    "default_seconds",
+    "measure_call",
+    "median_score",
+]
 
 _SETTLED: Final = 3.0
 """Seconds until the sound is scored: the first piece would be half of it before the call."""
@@ -231,7 +238,7 @@ def median_score(scores: list[CallScore]) -> dict[str, float | None]:
     return medians
 
 
-_COLUMNS: Final = (  # heading, width, digits, field
+COLUMNS: Final = (  # heading, width, digits, field
     ("fps", 5, 1, "fps"),
     ("frozen%", 8, 1, "frozen_percent"),
     ("gap", 6, 0, "longest_gap_ms"),
@@ -253,7 +260,7 @@ _COLUMNS: Final = (  # heading, width, digits, field
 
 def _row(name: str, score: dict[str, float | None]) -> str:
     cells = [f"{name:20.20}"]
-    for _, width, digits, field in _COLUMNS:
+    for _, width, digits, field in COLUMNS:
         value = score[field]
         cells.append(f"{'-' if value is None else format(value, f'.{digits}f'):>{width}}")
     return "".join(cells)
@@ -311,7 +318,7 @@ def main() -> int:
         return 2
     codecs = CodecRegistry()
     if not arguments.json:
-        print(" " * 20 + "".join(f"{heading:>{width}}" for heading, width, _, _ in _COLUMNS))
+        print(" " * 20 + "".join(f"{heading:>{width}}" for heading, width, _, _ in COLUMNS))
     names = arguments.networks or PROFILES
     for name, network, seconds in zip(names, networks, lengths, strict=True):
         scores = []
