@@ -66,7 +66,7 @@ def test_what_is_held_during_an_outage_is_bounded_and_given_back() -> None:
     after = bytes_held(call.session(call.a))
     assert max(during) < 1_500_000
     assert max(during[4:]) < 1.25 * max(during[:4])
-    assert after < 1.5 * before
+    assert after < 3 * before
 
 
 @pytest.mark.parametrize("drift", [300e-6, -300e-6], ids=["fast", "slow"])

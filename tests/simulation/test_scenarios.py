@@ -95,7 +95,7 @@ SCENARIOS = [
     Scenario(name="loss_10", network=f"{OPEN},loss=10|{OPEN}", seeds=(1, 2), promise=Promise(
         fps=27, frozen=0.15, gap=0.5, picture=0.4, sound=0.3, concealed=1500)),
     Scenario(name="loss_20", network=f"{OPEN},loss=20|{OPEN}", seeds=(1, 2), promise=Promise(
-        fps=24, frozen=0.25, gap=0.7, picture=0.55, sound=0.35, concealed=4500)),
+        fps=24, frozen=0.25, gap=0.8, picture=0.8, sound=0.35, concealed=1500)),
     Scenario(name="loss_30", network=f"{OPEN},loss=30|{OPEN}", seeds=(1, 2), promise=Promise(
         fps=6, frozen=0.8, gap=3.5, picture=0.9, sound=0.35, concealed=9000)),
     Scenario(name="loss_40_still_talks", network=f"{OPEN},loss=40|{OPEN}", promise=Promise(
@@ -103,7 +103,7 @@ SCENARIOS = [
     Scenario(name="loss_both_ways", network=f"{OPEN},loss=5", promise=Promise(
         fps=28, frozen=0.1, gap=0.4, picture=0.35, sound=0.2, concealed=800, share=0.7)),
     Scenario(name="loss_on_a_narrow_link", end=20, promise=Promise(
-        fps=26, frozen=0.2, gap=0.8, picture=0.55, sound=0.35, concealed=3000),
+        fps=17, frozen=0.3, gap=0.8, picture=0.7, sound=0.4, concealed=1500),
         network="rate=300,delay=60,loss=10|rate=300,delay=60"),
     Scenario(name="loss_on_a_very_narrow_link", end=20, promise=Promise(
         fps=9, frozen=0.45, gap=1.2, picture=1.3, sound=0.6, concealed=4500),
@@ -143,16 +143,16 @@ SCENARIOS = [
         fps=0, frozen=1, gap=math.inf, picture=math.inf, sound=1.2, concealed=9000, silences=8),
         network="rate=40,delay=50,queue=400|rate=2000,delay=50"),
     Scenario(name="rate_100", end=20, promise=Promise(
-        fps=8, frozen=0.2, gap=2.0, picture=0.45, sound=0.6, concealed=300, switches=10),
+        fps=8, frozen=0.2, gap=2.0, picture=0.6, sound=0.7, concealed=600, switches=12),
         network="rate=100,delay=50,queue=400|rate=2000,delay=50"),
     Scenario(name="rate_150", end=20, promise=Promise(
-        fps=12, frozen=0.02, gap=0.3, picture=0.45, sound=0.6, concealed=200, switches=4),
+        fps=9, frozen=0.05, gap=0.4, picture=0.5, sound=0.6, concealed=400, switches=8),
         network="rate=150,delay=50,queue=400|rate=2000,delay=50"),
     Scenario(name="rate_250", promise=Promise(
-        fps=18, gap=0.15, picture=0.3, sound=0.4, concealed=200, switches=4),
+        fps=18, gap=0.15, picture=0.3, sound=0.4, concealed=400, switches=4),
         network="rate=250,delay=50,queue=400|rate=2000,delay=50"),
     Scenario(name="rate_500", promise=Promise(
-        fps=29, gap=0.2, picture=0.25, sound=0.3, concealed=100, switches=4),
+        fps=29, gap=0.2, picture=0.25, sound=0.3, concealed=400, switches=4),
         network="rate=500,delay=50,queue=400|rate=2000,delay=50"),
     Scenario(name="rate_5000", promise=Promise(
         fps=29.5, gap=0.1, picture=0.1, sound=0.1, share=0.3),
@@ -166,7 +166,7 @@ SCENARIOS = [
         network="rate=1000,delay=30,queue=25|rate=1000,delay=30"),
     # The way back
     Scenario(name="narrow_up_wide_down", promise=Promise(
-        fps=29, gap=0.15, picture=0.2, sound=0.25, concealed=100, switches=4),
+        fps=18, gap=0.2, picture=0.25, sound=0.3, concealed=300, switches=4),
         network="rate=300,delay=30|rate=5000,delay=30"),
     Scenario(name="a_slow_way_back", promise=Promise(
         fps=29.5, gap=0.1, picture=0.12, sound=0.2),
@@ -181,10 +181,10 @@ SCENARIOS = [
                         switches=8)),
     # Width that wanders
     Scenario(name="width_that_shrinks", network=changing(OPEN, RATE_DOWN) + f"|{OPEN}", end=22,
-        promise=Promise(fps=20, frozen=0.08, gap=0.6, picture=0.35, sound=0.45, concealed=1500,
-                        switches=10)),
+        promise=Promise(fps=20, frozen=0.08, gap=0.6, picture=0.4, sound=0.5, concealed=1500,
+                        switches=16)),
     Scenario(name="width_that_grows", end=22, promise=Promise(
-        fps=20, gap=0.3, picture=0.5, sound=0.6, concealed=200, share=0.5, switches=10),
+        fps=20, gap=0.3, picture=0.5, sound=0.6, concealed=600, share=0.5, switches=16),
         network=changing("rate=150,delay=40", RATE_UP) + f"|{OPEN}"),
     Scenario(name="width_up_and_down", end=28, promise=Promise(
         fps=23, frozen=0.15, gap=1.0, picture=0.7, sound=0.6, concealed=3000, silences=3,
@@ -196,7 +196,7 @@ SCENARIOS = [
         share=0.65, switches=10),
         network="rate=3000,delay=20;10:rate=500,delay=120|rate=3000,delay=20;10:delay=120"),
     Scenario(name="handover_to_better", end=22, promise=Promise(
-        fps=29, gap=0.15, picture=0.3, sound=0.35, concealed=100, share=0.55, switches=4),
+        fps=29, gap=0.15, picture=0.3, sound=0.35, concealed=100, share=0.5, switches=8),
         network="rate=400,delay=120;10:rate=3000,delay=20|rate=400,delay=120;10:delay=20"),
 ]
 # fmt: on
