@@ -49,7 +49,8 @@ def test_what_a_session_holds_does_not_grow() -> None:
     for minute in range(1, 7):
         call.run(until=60.0 * minute)
         held.append(max(bytes_held(call.session(node)) for node in (call.a, call.b)))
-    assert max(held[3:]) < 1.25 * max(held[:2])
+    # Records of what was never acknowledged fill to their bounds within the first minutes.
+    assert max(held[4:]) < 1.2 * max(held[2:4])
     assert max(held) < 1_500_000
 
 
