@@ -10,7 +10,7 @@ from typing import Final
 
 from ringline.media.errors import ParseError
 
-__all__ = ["MAX_PACKET_SAMPLES", "has_redundancy", "packet_samples"]
+__all__ = ["MAX_PACKET_SAMPLES", "frame_samples", "has_redundancy", "packet_samples"]
 
 MAX_PACKET_SAMPLES: Final = 5_760
 """120 ms at 48 kHz: the longest that a packet may be (RFC 6716 §3.2.5)."""
@@ -42,6 +42,20 @@ def packet_samples(packet: bytes) -> int:
     if not 0 < samples <= MAX_PACKET_SAMPLES:
         raise ParseError(f"Opus: {frames} frames, {samples} samples")
     return samples
+
+
+def frame_samples(packet: bytes) -> int:
+    """Return how much sound each frame of a packet holds, in samples at 48 kHz.
+
+    Where the packet has redundancy, that is how much of it: the frame before its first.
+
+    Raises:
+        ParseError: If it is empty.
+
+    """
+    if not packet:
+        raise ParseError("Opus: an empty packet")
+    return _FRAME_SAMPLES[packet[0] >> 3]
 
 
 def has_redundancy(packet: bytes) -> bool:

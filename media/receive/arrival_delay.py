@@ -5,7 +5,7 @@ seconds.  No clock need be shared: arrival minus media time is the way's time pl
 The window forgets, so a clock that drifts or a path that grows longer becomes the new normal.
 
 After NetEq (webrtc ``modules/audio_coding/neteq``: ``packet_arrival_history``, ``histogram``,
-``underrun_optimizer``, October 2024): 100 bins of 20 ms, quantile 0.95, forget factor 0.983.
+``underrun_optimizer``, October 2024).
 """
 
 from __future__ import annotations
@@ -86,8 +86,7 @@ class DelayHistogram:
 
     def add(self, delay: float) -> None:
         """Count one delay, in seconds."""
-        index = min(max(int(delay / self._bin_width), 0), len(self._weights) - 1)
-        self._weights[index] += self._unit
+        self._weights[self._index(delay)] += self._unit
         self._total += self._unit
         self._unit /= self._forget
         self.observations += 1
@@ -95,6 +94,35 @@ class DelayHistogram:
             self._weights[:] = [weight / self._unit for weight in self._weights]
             self._total /= self._unit
             self._unit = 1.0
+
+    def fill(self, delay: float, observations: int) -> None:
+        """Forget all, and take ``delay`` to have been observed so often."""
+        self._weights[:] = [0.0] * len(self._weights)
+        self._unit = 1.0
+        self._total = self._weights[self._index(delay)] = float(observations)
+
+    def cheapest(self, price: float) -> float:
+        """Return the delay, an upper edge of a bin, that with what it leaves out costs least.
+
+        The first bin is no delay at all: what lies in it comes without waiting.
+
+        Args:
+            price: Seconds that it is worth to have all instead of none.
+
+        """
+        if self._total <= 0.0:
+            return 0.0
+        left = 1.0
+        best, least = 0.0, float("inf")
+        for index, weight in enumerate(self._weights):
+            left -= weight / self._total
+            delay = (index + 1) * self._bin_width if index else 0.0
+            if delay >= least:
+                break  # longer ones cost more by themselves
+            cost = delay + price * max(0.0, left)
+            if cost < least:
+                best, least = delay, cost
+        return best
 
     def quantile(self, share: float) -> float:
         """Return the upper edge of the bin up to which ``share`` of all lies; 0 if none came."""
@@ -106,3 +134,6 @@ class DelayHistogram:
             if missing <= 0.0:
                 return (index + 1) * self._bin_width
         return len(self._weights) * self._bin_width
+
+    def _index(self, delay: float) -> int:
+        return min(max(int(delay / self._bin_width), 0), len(self._weights) - 1)

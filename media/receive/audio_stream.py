@@ -3,34 +3,33 @@
 ::
 
     packet -> JitterBuffer -> Concealer -> play-out queue -> frame
-                  ^ one answer a tick          (less than 20 ms, plus a frame being stretched)
+                                 stretch       (less than 20 ms, plus a packet)
 
 The clock starts a little after the first packet and never stops: each tick gives 960 samples,
 sound or silence.  When the caller's timer comes late, the frames that were missed come at once,
 but no more than 100 ms of them: then the clock starts anew from the present.
 
-Here too is the policy for delay: a whole frame is dropped or inserted in quiet sound.  Stretching
-time without waiting for quiet belongs in :meth:`AudioStream._adjust`.
+Here too is the policy for delay.  Where it is off the target, single periods of the sound are
+taken out or put in (:mod:`.stretch`): in the pauses between words as soon as it is off by a
+little, within words later and at its best places only, since a changing delay is heard more than
+a long one.  Only at a delay that people talk over each other with is it got rid of in a hurry.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 
-from ringline.media.codecs.opus_packet import has_redundancy
-from ringline.media.errors import ParseError
 from ringline.media.frames import AUDIO_FRAME_SAMPLES, AudioFrame
 from ringline.media.receive.conceal import (
     AudioDecoder,
     ConcealConfig,
     Concealer,
     Samples,
-    drop_frame,
-    insert_frame,
     mean_square,
 )
 from ringline.media.receive.jitter_buffer import (
@@ -42,6 +41,7 @@ from ringline.media.receive.jitter_buffer import (
     Play,
 )
 from ringline.media.receive.stats import AudioReceiveStats
+from ringline.media.receive.stretch import MAX_PERIOD, MIN_PERIOD, lengthen, shorten
 from ringline.media.units import AUDIO_CLOCK_RATE, Unwrapper
 
 __all__ = ["AudioStream", "AudioStreamConfig"]
@@ -57,14 +57,31 @@ class AudioStreamConfig:
     max_catch_up: float = 0.1
     """Seconds of missed frames that a late timer still gives: more would be heard as a jump."""
 
-    redundancy_hold: float = 2.0
-    """Seconds for which one more frame is held after a packet carried a copy of the one before.
-    The copy of a lost packet comes 20 ms after it should have, and senders make copies only where
-    packets are lost."""
+    quiet_excess: int = 120
+    """Samples (2.5 ms) too many from which quiet sound is shortened: a seam is not heard there."""
 
-    hurry_after: int = 5
-    """Frames (100 ms) above the target from which one is dropped in loud sound too: at that
-    delay people begin to talk over each other, which is worse than a seam."""
+    loud_excess: int = 960
+    """Likewise for speech: one frame, by which the target itself may be off for a moment."""
+
+    shortage: float = 0.005
+    """Seconds of the target that may be wanting before sound is lengthened, speech too: what comes
+    too late for a delay that is too short is heard more than a seam."""
+
+    patience: float = 1.0
+    """Seconds for which a pause is waited for before speech is shortened."""
+
+    rest: float = 0.12
+    """Seconds between two seams in speech: six frames, as NetEq."""
+
+    hurry_excess: int = 4_800
+    """Samples (100 ms) too many from which speech is shortened wherever it can be: at that delay
+    people begin to talk over each other, which is worse than a seam."""
+
+    likeness: float = 0.9
+    """Correlation of two periods from which a seam between them is not heard (NetEq)."""
+
+    hurried_likeness: float = 0.5
+    """Likewise in a hurry."""
 
 
 class AudioStream:
@@ -86,7 +103,7 @@ class AudioStream:
         config: AudioStreamConfig,
     ) -> None:
         self._config: Final = config
-        self._start_delay: Final = jitter_buffer.start_target
+        self._start_delay: Final = jitter_buffer.target.start
         self._concealer: Final = Concealer(decoder, conceal)
         self.buffer: Final = JitterBuffer(jitter_buffer)
         self._unwrapper = Unwrapper(bits=32)
@@ -94,12 +111,13 @@ class AudioStream:
         self._queued = 0  # samples in _ready
         self._next_tick: float | None = None
         self._lip_sync_delay = 0.0
-        self._redundant_until = 0.0
-        self._copy_delay = 0.0
+        self._tail = np.zeros(MAX_PERIOD, np.int16)  # the sound queued last
+        self._off_since: float | None = None  # when the delay became too long
+        self._rest_until = 0.0
         self._concealed = 0  # samples made up for packets known to be lost
         self._silent = 0  # of all that are made up, ones that are silence
         self._late_silent = 0  # likewise, while it is not known whether the sender paused
-        self._late_frames = 0  # of the buffer's, those that were looked at
+        self._late_samples = 0  # of the buffer's, those that were looked at
         self._is_concealing = False
         self._stats: Final = AudioReceiveStats()
 
@@ -111,23 +129,18 @@ class AudioStream:
             return  # padding
         if self._next_tick is None:
             self._next_tick = now + self._start_delay
-        if _has_redundancy(payload):
-            self._redundant_until = now + self._config.redundancy_hold
         media_time = self._unwrapper.unwrap(timestamp)
         self.buffer.handle_packet(sequence, media_time, payload, now, repaired=retransmitted)
 
     def handle_copy(self, sequence: int, timestamp: int, payload: bytes, now: float) -> bool:
-        """Take a copy of a packet that did not come; return whether it can still be played."""
+        """Take a copy of a packet that did not come; return whether it can still be played.
+
+        The buffer learns from those that cannot, too: how long to wait for the next ones.
+        """
         media_time = self._unwrapper.unwrap(timestamp)
         due = self.buffer.next_timestamp
-        if due is not None and media_time < due:
-            return False
         self.buffer.handle_packet(sequence, media_time, payload, now, repaired=True)
-        return True
-
-    def set_copy_delay(self, delay: float) -> None:
-        """Hold sound this many seconds longer, for copies of what was lost to come in time."""
-        self._copy_delay = delay
+        return due is None or media_time >= due
 
     def set_lip_sync_delay(self, delay: float) -> None:
         """Hold sound this many seconds longer, for the picture's sake."""
@@ -158,8 +171,7 @@ class AudioStream:
             return frames
         if now - self._next_tick > self._config.max_catch_up:
             self._next_tick = now - self._config.max_catch_up + _FRAME_SECONDS
-        redundancy = _FRAME_SECONDS if now < self._redundant_until else 0.0
-        self.buffer.set_extra_delay(self._lip_sync_delay + max(redundancy, self._copy_delay))
+        self.buffer.set_extra_delay(self._lip_sync_delay)
         while self._next_tick <= now:
             frames.append(self._play(self._next_tick, captured_at))
             self._next_tick += _FRAME_SECONDS
@@ -168,7 +180,7 @@ class AudioStream:
     def stats(self) -> AudioReceiveStats:
         """Return the counters that are this stage's to count; the caller adds the others."""
         stats, buffer = self._stats, self.buffer
-        stats.concealed_samples = self._concealed + buffer.late_frames * _FRAME
+        stats.concealed_samples = self._concealed + buffer.late_samples
         stats.silent_concealed_samples = min(self._silent, stats.concealed_samples)
         stats.packets_discarded = buffer.late_packets + buffer.discarded_packets
         stats.repairs.in_band_fec = self._concealer.recovered_frames
@@ -198,26 +210,26 @@ class AudioStream:
 
     def _fill(self, at: float) -> Play | None:
         """Add what the buffer answers to the queue; return it if it was a packet."""
-        match self.buffer.poll(at):
+        match self.buffer.poll(at, _FRAME - self._queued):
             case Play() as play:
                 self._judge_late()
                 samples = self._decode(play)
                 if samples is None:
-                    self._conceal()
+                    self._conceal(_FRAME)
                 else:
-                    self._adjust(samples, at)
+                    self._push(self._stretch(samples, play, at), 0)
                 return play
-            case Lost(next_payload=next_payload):
-                copy = None if next_payload is None else self._concealer.recover(next_payload)
+            case Lost(samples=missing, next_payload=next_payload):
+                copy = self._concealer.recover(next_payload, missing) if next_payload else None
                 if copy is None:
-                    self._conceal()
+                    self._conceal(missing)
                 else:
                     self._push(copy, 0)
-            case Late():
-                self._make_up()  # the buffer counts it once it knows that it was no pause
-                self._late_silent += _FRAME if self._concealer.is_silent else 0
-            case Pause():
-                self._push(self._concealer.conceal(), _FRAME)
+            case Late(samples=missing):
+                self._make_up(missing)  # counted once the buffer knows that it was no pause
+                self._late_silent += missing if self._concealer.is_silent else 0
+            case Pause(samples=missing):
+                self._push(self._concealer.conceal(missing), missing)
         return None
 
     def _decode(self, play: Play) -> Samples | None:
@@ -232,53 +244,79 @@ class AudioStream:
             stats.total_processing_delay += play.waited * count  # decoded when it is played
         return samples
 
-    def _adjust(self, samples: Samples, at: float) -> None:
-        """Queue a packet's sound; drop or insert a frame if the delay is off and it is quiet."""
-        excess = self.buffer.excess_frames(at, self._queued + len(samples))
-        is_quiet = self._concealer.is_quiet(samples)
-        hurries = excess >= self._config.hurry_after
-        if excess == 0 or not (is_quiet or hurries):
-            self._push(samples, 0)
-            return
-        answer = self.buffer.poll(at) if self.buffer.has_next else None
-        if not isinstance(answer, Play):
-            self._push(samples, 0)
-            return
-        second = self._decode(answer)
-        if second is None:
-            self._push(samples, 0)
-            self._conceal()
-            return
-        ramp = self._concealer.ramp
-        if excess > 0 and (hurries or self._concealer.is_quiet(second)):
-            self._push(drop_frame(samples, second, ramp), 0)
-            self._stats.removed_samples_for_acceleration += len(samples)
-        elif excess < 0:
-            self._push(samples, 0)
-            extra = insert_frame(samples, second, ramp)
-            self._stats.inserted_samples_for_deceleration += len(extra)
-            self._push(extra, 0)
-            self._push(second, 0)
-        else:
-            self._push(samples, 0)
-            self._push(second, 0)
+    def _stretch(self, samples: Samples, play: Play, at: float) -> Samples:
+        """Return a packet's sound, longer or shorter if the delay is off and it can be had."""
+        config = self._config
+        excess = self._excess(self.buffer.slack(play, at))
+        if excess < config.loud_excess:
+            self._off_since = None
+        elif self._off_since is None:
+            self._off_since = at
+        quiet = self._concealer.is_quiet(samples)
+        stretched: Samples | None = None
+        if excess < 0:
+            if quiet or at >= self._rest_until:
+                likeness = -1.0 if quiet else config.likeness
+                room = min(max(-excess, MIN_PERIOD), MAX_PERIOD) if quiet else MAX_PERIOD
+                stretched = lengthen(self._tail, samples, min_likeness=likeness, max_period=room)
+        elif self._may_shorten(excess, at, quiet=quiet):
+            hurried = excess > config.hurry_excess
+            likeness = config.hurried_likeness if hurried else config.likeness
+            stretched = shorten(
+                samples,
+                min_likeness=-1.0 if quiet else likeness,
+                max_period=min(excess, MAX_PERIOD),
+            )
+        if stretched is None:
+            return samples
+        self._rest_until = at + config.rest
+        change = len(stretched) - len(samples)
+        self._stats.inserted_samples_for_deceleration += max(0, change)
+        self._stats.removed_samples_for_acceleration += max(0, -change)
+        return stretched
 
-    def _conceal(self) -> None:
-        self._concealed += _FRAME
-        self._make_up()
-        self._silent += _FRAME if self._concealer.is_silent else 0
+    def _excess(self, slack: float) -> int:
+        """Return how many samples could be left out, or are wanting if below 0.
 
-    def _make_up(self) -> None:
+        Packets are asked for at ticks only.  So it takes all that is queued to have them asked
+        for a whole frame later, and as much as is not queued for a whole frame earlier.
+        """
+        if slack < -self._config.shortage:
+            frames = math.ceil(-slack / _FRAME_SECONDS)
+            return self._queued - frames * _FRAME
+        frames = max(0, math.floor(slack / _FRAME_SECONDS))
+        return self._queued + frames * _FRAME
+
+    def _may_shorten(self, excess: int, at: float, *, quiet: bool) -> bool:
+        config = self._config
+        if not self.buffer.has_next:
+            return False  # it would be wanted that much earlier
+        if quiet:
+            return excess > config.quiet_excess
+        if excess > config.hurry_excess:
+            return True
+        return (
+            self._off_since is not None
+            and at - self._off_since > config.patience
+            and at >= self._rest_until
+        )
+
+    def _conceal(self, samples: int) -> None:
+        self._concealed += samples
+        self._make_up(samples)
+        self._silent += samples if self._concealer.is_silent else 0
+
+    def _make_up(self, samples: int) -> None:
         if not self._is_concealing:
             self._is_concealing = True
             self._stats.concealment_events += 1
-        self._push(self._concealer.conceal(), _FRAME)
+        self._push(self._concealer.conceal(samples), samples)
 
     def _judge_late(self) -> None:
         """Count the silence of a gap that has just ended, unless it was the sender's own."""
-        if self.buffer.late_frames > self._late_frames:
+        if self.buffer.late_samples > self._late_samples:
             self._silent += self._late_silent
-        self._late_frames, self._late_silent = self.buffer.late_frames, 0
+        self._late_samples, self._late_silent = self.buffer.late_samples, 0
 
     # The queue
 
@@ -287,6 +325,8 @@ class AudioStream:
             self._is_concealing = False
         self._ready.append((samples, made_up))
         self._queued += len(samples)
+        tail = samples if len(samples) >= MAX_PERIOD else np.concatenate((self._tail, samples))
+        self._tail = tail[-MAX_PERIOD:]
 
     def _take(self) -> tuple[Samples, int]:
         """Cut 960 samples off the queue; return them and how many of them are made up."""
@@ -309,10 +349,3 @@ class AudioStream:
                 self._ready[0] = (samples[len(part) :], max(0, made_up - len(part)))
         self._queued -= _FRAME
         return np.concatenate(parts), total
-
-
-def _has_redundancy(payload: bytes) -> bool:
-    try:
-        return has_redundancy(payload)
-    except ParseError:
-        return False  # the decoder will refuse it

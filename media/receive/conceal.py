@@ -1,11 +1,8 @@
-"""Conceal: make 20 ms of sound for each answer of the jitter buffer, whatever came.
+"""Conceal: make sound for each answer of the jitter buffer, whatever came.
 
 In this order of preference: the packet itself; the coarse copy in the packet behind it (Opus
 in-band FEC, RFC 6716 §2.1.7); the codec's own concealment, which goes on from the sound so far
 and fades out after 60 ms, since a held vowel turns into a buzz; silence.
-
-Also the place where delay is got rid of or gained: :func:`drop_frame` and :func:`insert_frame`
-work on whole frames, in sound so quiet that the seam is not heard.
 """
 
 from __future__ import annotations
@@ -25,8 +22,6 @@ __all__ = [
     "ConcealConfig",
     "Concealer",
     "Samples",
-    "drop_frame",
-    "insert_frame",
     "mean_square",
 ]
 
@@ -35,6 +30,7 @@ logger = logging.getLogger(__name__)
 Samples = NDArray[np.int16]
 
 _FRAME: Final = AUDIO_FRAME_SAMPLES
+_STEP: Final = 120  # the shortest frame of Opus
 
 
 class AudioDecoder(Protocol):
@@ -64,8 +60,8 @@ class ConcealConfig:
     """Samples (40 ms) in which it then fades to nothing."""
 
     ramp: int = 240
-    """Samples (5 ms) over which sound comes back after silence, and over which seams are
-    cross-faded: short enough to keep a consonant's onset, long enough not to click."""
+    """Samples (5 ms) over which sound comes back after silence: short enough to keep a
+    consonant's onset, long enough not to click."""
 
     quiet_level: float = 150.0
     """Root mean square (of 32767) below which a frame is always quiet: -47 dBFS, room noise."""
@@ -97,11 +93,6 @@ class Concealer:
         self.failed_packets = 0
         self.is_silent = False
 
-    @property
-    def ramp(self) -> int:
-        """Samples over which seams are cross-faded."""
-        return self._config.ramp
-
     def decode(self, payload: bytes) -> Samples | None:
         """Return the sound of a packet, or :obj:`None` if it is damaged: it is lost then."""
         try:
@@ -114,40 +105,41 @@ class Concealer:
             return None
         return self._come_back(samples)
 
-    def recover(self, next_payload: bytes) -> Samples | None:
-        """Return a lost frame from the packet behind it, or :obj:`None` if that has no copy."""
+    def recover(self, next_payload: bytes, samples: int = _FRAME) -> Samples | None:
+        """Return what is lost before a packet, or :obj:`None` if that has no copy of it."""
+        length = _rounded(samples)
         try:
-            samples = self._decoder.decode_redundancy(next_payload, _FRAME)
+            copy = self._decoder.decode_redundancy(next_payload, length)
         except CodecError as error:
             logger.debug("in-band FEC failed: %s", error)
             return None
-        if samples is None:
+        if copy is None:
             return None
         self.recovered_frames += 1
-        return self._come_back(samples)
+        return self._come_back(copy[length - samples :])
 
-    def conceal(self) -> Samples:
-        """Return 20 ms that are made up: less and less, then silence."""
+    def conceal(self, samples: int = _FRAME) -> Samples:
+        """Return so many samples that are made up: less and less, then silence."""
         begun = self._made_up
-        self._made_up += _FRAME
+        self._made_up += samples
         silent_after = self._config.fade_after + self._config.fade_over
         self.is_silent = begun >= silent_after
         if self.is_silent:
-            return np.zeros(_FRAME, np.int16)
+            return np.zeros(samples, np.int16)
         try:
-            samples = self._decoder.conceal(_FRAME)
+            sound = self._decoder.conceal(_rounded(samples))[:samples]
         except CodecError as error:
             logger.debug("concealment failed: %s", error)
-            return np.zeros(_FRAME, np.int16)
-        if begun + _FRAME <= self._config.fade_after:
-            return samples
-        position = np.arange(begun, begun + _FRAME)
+            return np.zeros(samples, np.int16)
+        if begun + samples <= self._config.fade_after:
+            return sound
+        position = np.arange(begun, begun + samples)
         gain = np.clip((silent_after - position) / self._config.fade_over, 0.0, 1.0)
-        return (samples * gain).astype(np.int16)
+        return (sound * gain).astype(np.int16)
 
     def is_quiet(self, samples: Samples) -> bool:
         """Tell whether a seam within these samples is not heard; learns the usual level."""
-        level = mean_square(samples) ** 0.5
+        level = float(samples.std())
         if level > self._config.quiet_level:
             # Up at once, down slowly: the level of speech, not of the pauses in it.
             self._level = max(level, self._level + 0.02 * (level - self._level))
@@ -171,20 +163,6 @@ def mean_square(samples: Samples) -> float:
     return float(values @ values) / max(1, len(values))
 
 
-def drop_frame(first: Samples, second: Samples, ramp: int) -> Samples:
-    """Return ``second`` in the place of both, begun as ``first`` so that it joins what was."""
-    return np.concatenate((_cross_fade(first[:ramp], second[:ramp]), second[ramp:]))
-
-
-def insert_frame(first: Samples, second: Samples, ramp: int) -> Samples:
-    """Return a frame to stand between both: it begins as ``second`` and goes on as ``first``.
-
-    So it joins the end of ``first`` before it, and ends where ``second`` begins.
-    """
-    return np.concatenate((_cross_fade(second[:ramp], first[:ramp]), first[ramp:]))
-
-
-def _cross_fade(old: Samples, new: Samples) -> Samples:
-    length = min(len(old), len(new))
-    weight = np.linspace(0.0, 1.0, length)
-    return (old[:length] * (1.0 - weight) + new[:length] * weight).astype(np.int16)
+def _rounded(samples: int) -> int:
+    """Return the next length that a decoder makes up: a multiple of 2.5 ms."""
+    return -(-samples // _STEP) * _STEP

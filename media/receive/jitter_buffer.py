@@ -1,35 +1,43 @@
 """Jitter buffer: hold sound just long enough that it can be played without a gap.
 
-Once every 20 ms the player asks, and one of four answers comes at once; it never waits::
+Whenever the player has less than 20 ms it asks, and one of four answers comes at once; it never
+waits::
 
-    Play(payload)    the packet that is due
-    Lost(next)       it is lost; the one after it may carry a coarse copy (in-band FEC)
-    Late()           nothing is here: late, lost, or the sender is silent
-    Pause()          the sender said nothing for this time (DTX, mute)
+    Play(payload)         the packet that is due
+    Lost(samples, next)   it is lost; the one after it may carry a coarse copy (in-band FEC)
+    Late(samples)         nothing is here: late, lost, or the sender is silent
+    Pause(samples)        the sender said nothing for this time (DTX, mute)
 
-*Delay* is how long the fastest packets wait here.  It should be the *target*: what 95 % of
-packets are late by at most (:mod:`.arrival_delay`), in steps of 20 ms.  Where it is more, a frame
-is dropped where that is cheap; where it is less, one is inserted (:mod:`.conceal` knows how).
+*Delay* is how long the fastest packets wait here.  It should be the *target* (see
+:mod:`.target_delay`); :meth:`JitterBuffer.excess` tells by how much it is not, and the player
+shortens or lengthens what it plays (:mod:`.stretch`).
 
 On ``Late`` the timeline stands still: a packet that comes late is played late, which makes room
-for the next one, unless more has come than the target asks for; then the oldest goes, since what
-was not heard then need not be heard now.  On ``Lost`` the timeline moves on.
+for the next one.  Of what comes in a row after a long wait only the newest is kept, ``keep`` more
+than the target asks for: what was not heard then need not be heard now.  On ``Lost`` the timeline
+moves on.
+
+Packets have 2.5 to 120 ms and are held by media time, so a copy of a lost one is a packet like any
+other, wherever it came from; it only must not be taken for a measurement of the path.
 
 Invariants:
 
 1. Every :meth:`JitterBuffer.poll` has an answer, and after each gap the first packet is played
    within the target: no wish for delay can mute a stream.
-2. At most ``max_packets`` are held, and the target never leaves ``min_target .. max_target``.
+2. At most ``max_packets`` are held, and the target never leaves its bounds.
 3. No packet is played twice or out of order.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
+from ringline.media.codecs.opus_packet import frame_samples, has_redundancy
+from ringline.media.errors import ParseError
 from ringline.media.frames import AUDIO_FRAME_SAMPLES
-from ringline.media.receive.arrival_delay import DelayHistogram, RelativeDelay
+from ringline.media.receive.arrival_delay import RelativeDelay
+from ringline.media.receive.target_delay import TargetDelay, TargetDelayConfig
 from ringline.media.units import AUDIO_CLOCK_RATE
 
 __all__ = ["Decision", "JitterBuffer", "JitterBufferConfig", "Late", "Lost", "Pause", "Play"]
@@ -40,39 +48,27 @@ _MAX_LOST: Final = 5
 """Frames lost in a row, 100 ms, that are played out as lost; a longer gap is a pause whose edge
 was lost, and ends when the packet behind it is due."""
 
+_SLIVER: Final = 240
+"""Samples, 5 ms, that are left out rather than concealed by themselves between two sounds."""
+
 _HALF_MILLISECOND: Final = 0.0005
 """Slack for comparing sums of floats, and far below what is heard."""
+
+_SEEN: Final = 256
+"""Packets whose copies are known as such: more than the longest redundancy or retransmission
+reaches back."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JitterBufferConfig:
     """How a :class:`JitterBuffer` behaves."""
 
-    start_target: float = 0.04
-    """Seconds until enough was seen.  NetEq starts with 80 ms; half of it holds on most paths, and
-    where it does not, the first late packet corrects it."""
+    target: TargetDelayConfig = field(default_factory=TargetDelayConfig)
+    """How long packets are to wait."""
 
-    min_target: float = 0.02
-    """One frame: packets and ticks are both 20 ms apart, and their phases differ."""
-
-    max_target: float = 0.4
-    """Above it a conversation breaks down, and gaps are the lesser evil."""
-
-    quantile: float = 0.95
-    """Share of packets (more exactly: of the latest in each 100 ms) that must be in time."""
-
-    bin_width: float = 0.02
-    """Seconds: one frame, the step in which delay can change."""
-
-    forget: float = 0.983
-    """So the histogram remembers 60 observations, 6 s."""
-
-    observe_every: float = 0.1
-    """Seconds whose latest packet counts once: so a spike each second is remembered although it
-    is one packet in 50."""
-
-    min_observations: int = 5
-    """Before the histogram replaces the start target: half a second."""
+    keep: float = 0.2
+    """Seconds above the target that are played after a wait rather than left out: a word, which
+    shortening catches up with in a second or two."""
 
     max_packets: int = 200
     """Packets held: 4 s of sound, ten times the largest target."""
@@ -98,24 +94,30 @@ class Play:
 
 @dataclass(slots=True)
 class Lost:
-    """20 ms are lost.
+    """A packet is lost, or a part of what several held.
 
     Attributes:
-        next_payload: The packet right behind them, if it is here.
+        samples: How much.
+        next_payload: The packet right behind it, if that has a copy of it.
 
     """
 
+    samples: int
     next_payload: bytes | None
 
 
 @dataclass(slots=True)
 class Late:
-    """Nothing is here to play."""
+    """Nothing is here to play for so many samples."""
+
+    samples: int
 
 
 @dataclass(slots=True)
 class Pause:
-    """The sender left these 20 ms out on purpose."""
+    """The sender left so many samples out on purpose."""
+
+    samples: int
 
 
 Decision = Play | Lost | Late | Pause
@@ -136,10 +138,9 @@ class JitterBuffer:
         config: Tuning.
 
     Attributes:
-        late_packets: Came after their time and were dropped.
+        late_packets: Came after their time and were dropped; copies do not count.
         discarded_packets: Were in time, and dropped to get rid of delay or for want of room.
-        late_frames: Answered :class:`Late`, as far as it was not the sender's silence.
-        lost_frames: Answered :class:`Lost`.
+        late_samples: Answered :class:`Late`, as far as it was not the sender's silence.
 
     """
 
@@ -147,21 +148,19 @@ class JitterBuffer:
         self._config: Final = config or JitterBufferConfig()
         self.late_packets = 0
         self.discarded_packets = 0
-        self.late_frames = 0
-        self.lost_frames = 0
+        self.late_samples = 0
         self._extra_delay = 0.0
         self.restart()
 
     def restart(self) -> None:
         """Forget the stream: another one begins.  What is known of the path goes too."""
         self._packets: dict[int, _Packet] = {}  # by timestamp
+        self._seen: dict[int, None] = {}  # timestamps that came, in order of arrival
         self._delays = RelativeDelay()
-        self._histogram = DelayHistogram(
-            bin_width=self._config.bin_width, forget=self._config.forget
-        )
-        self._period: tuple[float, float] | None = None  # its start, the largest delay in it
+        self._target = TargetDelay(self._config.target)
         self._next: int | None = None  # timestamp that is due
         self._last_sequence: int | None = None  # of the packet played last
+        self._highest: int | None = None  # sequence number
         self._waited = 0  # samples played while the timeline stood still
         self._resting = True  # the next packet starts with the full target
 
@@ -175,37 +174,42 @@ class JitterBuffer:
             timestamp: Its media time at 48 kHz, not wrapped.
             payload: The Opus packet.
             now: When it came.
-            repaired: It came by retransmission: its delay says nothing about the path.
+            repaired: It is a copy: sent again, or carried by another packet.  Its delay says what
+                repair takes, and nothing about the path.
 
         """
-        if not repaired:
-            self._observe(timestamp, now)
-        if timestamp in self._packets:
+        is_new = timestamp not in self._seen
+        if repaired:
+            if is_new and self._delays.base is not None:
+                late = now - timestamp / AUDIO_CLOCK_RATE - self._delays.base
+                self._target.handle_repair(late)
+        else:
+            self._observe(sequence, timestamp, payload, now)
+        if not is_new:
             return
+        self._seen[timestamp] = None
+        if len(self._seen) > _SEEN:
+            del self._seen[next(iter(self._seen))]
         if self._next is not None and timestamp < self._next:
-            self.late_packets += 1
+            self.late_packets += not repaired
             return
         self._packets[timestamp] = _Packet(sequence, timestamp, payload, now)
         if len(self._packets) > self._config.max_packets:
             self._discard(min(self._packets))
 
     def set_extra_delay(self, delay: float) -> None:
-        """Hold sound this many seconds longer than the path asks for (lip sync, redundancy)."""
+        """Hold sound this many seconds longer than the path asks for (lip sync)."""
         self._extra_delay = delay
 
     @property
     def target(self) -> float:
         """Seconds that the fastest packets should wait."""
-        return min(self.path_target + self._extra_delay, self._config.max_target)
+        return min(self.path_target + self._extra_delay, self._config.target.maximum)
 
     @property
     def path_target(self) -> float:
-        """Seconds of it that the path asks for, without lip sync and redundancy."""
-        config = self._config
-        target = config.start_target
-        if self._histogram.observations >= config.min_observations:
-            target = self._histogram.quantile(config.quantile)
-        return min(max(target, config.min_target), config.max_target)
+        """Seconds of it that the path asks for, without lip sync."""
+        return self._target.seconds
 
     @property
     def next_timestamp(self) -> int | None:
@@ -217,55 +221,41 @@ class JitterBuffer:
         """Whether the packet that is due next is here, so that :meth:`poll` gives it."""
         return self._next in self._packets
 
-    def delay(self, at: float, queued: int = 0) -> float | None:
-        """Return how long the fastest packets wait, in seconds.
+    def slack(self, play: Play, at: float) -> float:
+        """Return how much longer than by the target the fastest packets are held.
 
         Args:
-            at: When the next sample is played.
-            queued: Samples decoded and not yet played.
+            play: The last answer.
+            at: When it was given.
 
         Returns:
-            :obj:`None` while that has no meaning: nothing is played.
+            Seconds, below 0 if packets are asked for too early.
 
         """
-        if self._next is None or self._delays.base is None or self._waited:
-            return None
-        return at - (self._next - queued) / AUDIO_CLOCK_RATE - self._delays.base
+        return at - self._due_at(play.timestamp)
 
-    def excess_frames(self, at: float, queued: int = 0) -> int:
-        """Return how many frames the delay is off by: above 0 too many, below 0 too few.
+    def poll(self, at: float, missing: int = _FRAME) -> Decision:
+        """Return what to play next.
 
-        A frame too many is only counted when it is here to be dropped.
+        Args:
+            at: When it is played.
+            missing: Samples that the player needs at least.
+
         """
-        delay = self.delay(at, queued)
-        if delay is None:
-            return 0
-        excess = delay - self.target + _HALF_MILLISECOND
-        if excess >= _FRAME_SECONDS:
-            return min(int(excess / _FRAME_SECONDS), len(self._packets))
-        # Inserting begins at half a frame too few, so that dropping does not follow on it.
-        return -1 if excess < -_FRAME_SECONDS / 2 else 0
-
-    def poll(self, at: float) -> Decision:
-        """Return what to play for the 20 ms from ``at`` on."""
         if not self._packets:
-            return self._wait()
+            return self._wait(missing)
         head = self._packets[min(self._packets)]
         if self._next is None or self._waited:
-            if self._resting and self._due_at(head) > at + _FRAME_SECONDS / 2:
-                return self._wait(silent=True)
+            if self._resting and self._play_at(head) > at + _FRAME_SECONDS / 2:
+                return self._wait(missing, silent=True)
             self._resume(head)
             head = self._packets[min(self._packets)]
             if self._next is None:
                 self._next = head.timestamp
         gap = head.timestamp - self._next
-        is_due = self._due_at(head) <= at + _HALF_MILLISECOND
-        if gap >= _FRAME and not (is_due and (self._follows(head) or gap > _MAX_LOST * _FRAME)):
-            self._next += _FRAME
-            if self._follows(head):
-                return Pause()
-            self.lost_frames += 1
-            return Lost(head.payload if gap < 2 * _FRAME else None)
+        is_due = self._play_at(head) <= at + _HALF_MILLISECOND
+        if gap > 0 and not (is_due and (self._follows(head) or gap > _MAX_LOST * _FRAME)):
+            return self._pass_over(self._next, gap, head)
         del self._packets[head.timestamp]
         self._next = head.timestamp + _FRAME  # a guess until the packet is decoded
         self._last_sequence = head.sequence
@@ -281,14 +271,29 @@ class JitterBuffer:
 
     # Private
 
-    def _wait(self, *, silent: bool = False) -> Decision:
+    def _wait(self, samples: int, *, silent: bool = False) -> Decision:
         """Answer for a time with nothing to play; the timeline stands still."""
         if self._next is None:
-            return Pause()
-        self._waited += _FRAME
+            return Pause(samples)
+        self._waited += samples
         if self._waited >= self._config.rest_after * AUDIO_CLOCK_RATE:
             self._resting = True
-        return Pause() if silent else Late()
+        return Pause(samples) if silent else Late(samples)
+
+    def _pass_over(self, due: int, gap: int, head: _Packet) -> Decision:
+        """Answer for a gap before ``head``, or for its beginning; the timeline moves on."""
+        samples = min(gap, _FRAME)
+        if self._follows(head):
+            self._next = due + samples
+            return Pause(samples)
+        copied = _copied_samples(head.payload)
+        if copied:
+            if gap <= copied:
+                self._next = due + gap
+                return Lost(gap, head.payload)
+            samples = min(samples, gap - copied)  # so that the copy's place is left whole
+        self._next = due + samples
+        return Lost(samples, None)
 
     def _resume(self, head: _Packet) -> None:
         """Let the timeline go on after it stood still: with ``head``, or with what it left out."""
@@ -296,12 +301,12 @@ class JitterBuffer:
             gap = head.timestamp - self._next
             waited, self._waited = self._waited, 0
             if gap <= 0 or not self._follows(head):
-                self.late_frames += waited // _FRAME
-            self._next = head.timestamp if gap <= waited else self._next + waited
-        # What came late in a row is more than the target: the rest was silent, so drop the oldest.
-        target = self.target
+                self.late_samples += waited
+            self._next = head.timestamp if gap <= waited + _SLIVER else self._next + waited
+        # The oldest of what came late in a row goes, as far as it is too much to catch up with.
+        bound = (self.target + self._config.keep) * AUDIO_CLOCK_RATE
         newest = max(self._packets)
-        while newest - head.timestamp > target * AUDIO_CLOCK_RATE:
+        while newest - head.timestamp > bound:
             self._discard(head.timestamp)
             head = self._packets[min(self._packets)]
             self._next = head.timestamp
@@ -315,32 +320,41 @@ class JitterBuffer:
         """Tell whether no packet is missing before ``head``."""
         return self._last_sequence is not None and head.sequence == self._last_sequence + 1
 
-    def _due_at(self, packet: _Packet) -> float:
-        """Return when a packet is to be played by the target."""
-        base = self._delays.base
-        if base is None:
-            return packet.arrived_at
-        due = base + packet.timestamp / AUDIO_CLOCK_RATE + self.target
-        return min(due, packet.arrived_at + self.target)
+    def _play_at(self, packet: _Packet) -> float:
+        """Return when a packet is to be played: by the target after it came at the latest."""
+        return min(self._due_at(packet.timestamp), packet.arrived_at + self.target)
 
-    def _observe(self, timestamp: int, now: float) -> None:
+    def _due_at(self, timestamp: int) -> float:
+        """Return when the target would have the sound of a media time played."""
+        base = self._delays.base or 0.0  # set by the first packet
+        return base + timestamp / AUDIO_CLOCK_RATE + self.target
+
+    def _observe(self, sequence: int, timestamp: int, payload: bytes, now: float) -> None:
         """Measure the path by a packet's arrival."""
         late = self._delays.handle_arrival(timestamp / AUDIO_CLOCK_RATE, now)
         if late is None:  # the sender's clock jumped: its old times mean nothing
             self.discarded_packets += len(self._packets)
             self._packets.clear()
+            self._seen.clear()
             self._next = None
             self._waited = 0
             self._resting = True
             self._last_sequence = None
-            self._period = None
+            self._highest = sequence
+            self._target.restart_period()
             return
-        if self._period is None:
-            self._period = (now, late)
-            return
-        start, largest = self._period
-        if now - start < self._config.observe_every:
-            self._period = (start, max(largest, late))
-        else:
-            self._histogram.add(largest)
-            self._period = (now, late)
+        self._target.handle_arrival(late, now)
+        if self._highest is not None and sequence == self._highest + 2:
+            copied = _copied_samples(payload)
+            if copied and timestamp - copied not in self._seen:
+                self._target.handle_repair(late + copied / AUDIO_CLOCK_RATE)
+        if self._highest is None or sequence > self._highest:
+            self._highest = sequence
+
+
+def _copied_samples(payload: bytes) -> int:
+    """Return how much of what was right before a packet it has a coarse copy of."""
+    try:
+        return frame_samples(payload) if has_redundancy(payload) else 0
+    except ParseError:
+        return 0  # the decoder will refuse it

@@ -447,7 +447,7 @@ class ReceivePipeline:
     def _recover_copies(
         self, stream: _Stream, red: RedRecovery, audio: AudioStream, arrival: Arrival, now: float
     ) -> None:
-        for block in red.handle_packet(arrival.packet, arrival.sequence, now):
+        for block in red.handle_packet(arrival.packet, arrival.sequence):
             if not block.age:
                 audio.handle_packet(
                     block.sequence,
@@ -458,7 +458,6 @@ class ReceivePipeline:
                 )
             elif not audio.handle_copy(block.sequence, block.timestamp, block.payload, now):
                 stream.late_copies += 1
-        audio.set_copy_delay(red.hold(now))
 
     def _rtt(self) -> float:
         default = self._config.nack.default_round_trip

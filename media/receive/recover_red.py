@@ -24,7 +24,7 @@ from ringline.media.codecs.opus_packet import packet_samples
 from ringline.media.errors import ParseError
 from ringline.media.rtp.packet import RtpPacket
 from ringline.media.rtp.red import MAX_TIMESTAMP_OFFSET, parse_red
-from ringline.media.units import AUDIO_CLOCK_RATE, PayloadType
+from ringline.media.units import PayloadType
 
 __all__ = ["RedRecovery", "SoundBlock"]
 
@@ -32,10 +32,6 @@ logger = logging.getLogger(__name__)
 
 _REMEMBERED: Final = 160
 """Media times of what came: a copy is 341 ms old at most, and an Opus frame 2.5 ms short."""
-
-_HOLD_SECONDS: Final = 10.0
-"""For which a copy that was needed keeps play-out waiting for the next one of its age.  At 5 % loss
-two packets in a row go every 8 s; to change the delay for each of them would be heard more."""
 
 
 @dataclass(slots=True)
@@ -81,14 +77,13 @@ class RedRecovery:
         self._red_payload_type: Final = red_payload_type
         self._seen: Final[deque[int]] = deque(maxlen=_REMEMBERED)
         self._first: int | None = None  # media time of the stream's first packet
-        self._needed: Final[deque[tuple[float, int]]] = deque(maxlen=64)  # when, age
 
     def restart(self) -> None:
         """Expect another source's packets."""
         self._seen.clear()
         self._first = None
 
-    def handle_packet(self, packet: RtpPacket, sequence: int, now: float) -> list[SoundBlock]:
+    def handle_packet(self, packet: RtpPacket, sequence: int) -> list[SoundBlock]:
         """Take a packet of either type with its continued number; return what is new in it.
 
         A packet that does not parse gives nothing and is counted.
@@ -120,7 +115,6 @@ class RedRecovery:
                 continue
             self._seen.append(timestamp)
             self.recovered += 1
-            self._needed.append((now, copy.timestamp_offset))
             blocks.append(
                 SoundBlock(sequence - age, timestamp, copy.payload, copy.timestamp_offset)
             )
@@ -130,16 +124,6 @@ class RedRecovery:
         else:
             self.malformed += 1
         return blocks
-
-    def hold(self, now: float) -> float:
-        """Return how many seconds longer to hold sound, so that copies come in time.
-
-        Only copies that were needed of late count: a sender may make them on a path that loses
-        nothing, and then nobody should wait for them.
-        """
-        while self._needed and now - self._needed[0][0] > _HOLD_SECONDS:
-            self._needed.popleft()
-        return max((age for _, age in self._needed), default=0) / AUDIO_CLOCK_RATE
 
     def _age_in_packets(self, payload: bytes, age: int) -> int | None:
         try:

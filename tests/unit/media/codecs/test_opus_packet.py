@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from ringline.media.codecs.opus_packet import has_redundancy, packet_samples
+from ringline.media.codecs.opus_packet import frame_samples, has_redundancy, packet_samples
 from ringline.media.errors import ParseError
 
 
@@ -90,3 +90,11 @@ def test_the_flag_of_redundancy_is_found(packet: bytes, redundant: bool) -> None
 def test_a_header_that_ends_early_is_refused(packet: bytes) -> None:
     with pytest.raises(ParseError):
         has_redundancy(packet)
+
+
+def test_a_packet_of_several_frames_tells_the_length_of_one() -> None:
+    assert frame_samples(b"\x48\x80") == 960
+    assert frame_samples(b"\x49\x80\x80") == 960  # two of them
+    assert frame_samples(b"\x58\x80") == 2_880
+    with pytest.raises(ParseError):
+        frame_samples(b"")

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -9,15 +11,19 @@ from ringline.media.receive.audio_stream import AudioStream, AudioStreamConfig
 from ringline.media.receive.conceal import ConcealConfig
 from ringline.media.receive.jitter_buffer import JitterBufferConfig
 
+COPY = b"\x48\xc0"
+"""The first bytes of 20 ms of SILK with a copy of the 20 ms before (RFC 6716 §4.2.3)."""
+
 
 class Decoder:
-    """Packet ``n, level, ...`` is ``n`` half frames of that level."""
+    """Packet ``n, level, ...`` is ``n`` half frames of that level; COPY stands for two."""
 
     def decode(self, packet: bytes) -> NDArray[np.int16]:
+        packet = packet.replace(COPY, b"\x02")
         return np.full(480 * packet[0], packet[1] * 100, np.int16)
 
     def decode_redundancy(self, next_packet: bytes, samples: int = 960) -> NDArray[np.int16] | None:
-        return np.full(samples, 77, np.int16) if next_packet[2:3] == b"R" else None
+        return np.full(samples, 77, np.int16) if next_packet[:2] == COPY else None
 
     def conceal(self, samples: int = 960) -> NDArray[np.int16]:
         return np.full(samples, 55, np.int16)
@@ -72,43 +78,76 @@ def test_packets_of_any_length_are_cut_into_frames(halves: int) -> None:
 def test_a_copy_in_the_packet_behind_it_is_no_concealment() -> None:
     stream = make()
     for number in (0, 2):
-        feed(stream, number, b"\x02\x05R")
-    assert tick(stream, 0.04)[0].concealed == 960  # where there are copies, they are waited for
-    (first, copy, last) = [tick(stream, 0.06 + n * 0.02)[0] for n in range(3)]
-    assert (first.samples[0], copy.samples[0], last.samples[0]) == (500, 77, 500)
+        feed(stream, number, COPY + b"\x05")
+    frames = [tick(stream, 0.04 + n * 0.02)[0] for n in range(3)]
+    assert [int(frame.samples[-1]) for frame in frames] == [500, 77, 500]
+    assert [frame.concealed for frame in frames] == [0, 0, 0]
     stats = stream.stats()
     assert (stats.concealed_samples, stats.repairs.in_band_fec) == (0, 1)
 
 
-def test_where_packets_carry_copies_they_are_waited_for() -> None:
-    stream = make()
-    now = 0.0
-    for number in range(100):
-        feed(stream, number, b"\x02\x05R")
-        now = number * 0.02
-        tick(stream, now)
-    assert stream.buffer.target == pytest.approx(0.04)
-    for number in range(100, 250):
-        feed(stream, number, b"\x02\x05")
-        now = number * 0.02
-        tick(stream, now)
-    assert stream.buffer.target == pytest.approx(0.02)
+def play(stream: AudioStream, packets: Sequence[tuple[float, int, bytes]]) -> list[AudioFrame]:
+    """Let packets come (when, number, payload) and time pass; return what was played."""
+    frames: list[AudioFrame] = []
+    for at, number, payload in packets:
+        while (due := stream.poll_timeout()) is not None and due < at:
+            frames += tick(stream, due)
+        stream.handle_packet(number, number * 960, payload, at, retransmitted=False)
+    return frames
 
 
-def test_quiet_sound_is_where_delay_is_got_rid_of() -> None:
-    stream = make()
-    now = 0.0
-    heard: list[int] = []
-    for number in range(200):
-        level = 1 if 100 <= number < 104 else 90
-        feed(stream, number, bytes([2, level]))
-        now = number * 0.02 + 0.02
-        while (due := stream.poll_timeout()) is not None and due <= now:
-            heard += [int(frame.samples[-1]) for frame in tick(stream, due)]
+class Voice(Decoder):
+    """Packets are pieces of a voice of 150 Hz, by their number; ``Q`` in one makes it quiet."""
+
+    def __init__(self) -> None:
+        time = np.arange(960 * 256) / 48_000
+        phases = 2 * np.pi * 150 * time[:, None] * np.arange(1, 12)
+        self.sound = np.cos(phases).sum(axis=1) * 1_500
+
+    def decode(self, packet: bytes) -> NDArray[np.int16]:
+        level = 0.01 if packet[2:3] == b"Q" else 1.0
+        start = packet[1] * 960
+        sound: NDArray[np.int16] = (self.sound[start : start + 960] * level).astype(np.int16)
+        return sound
+
+
+def voice() -> AudioStream:
+    return AudioStream(Voice(), JitterBufferConfig(), ConcealConfig(), AudioStreamConfig())
+
+
+def test_delay_is_got_rid_of_in_a_pause_as_soon_as_it_is_there() -> None:
+    stream = voice()
+    quiet = range(120, 125)
+    frames = play(stream, [(n * 0.02, n, bytes([2, n]) + b"Q" * (n in quiet)) for n in range(200)])
     stats = stream.stats()
-    assert stats.removed_samples_for_acceleration == 960  # from 40 ms down to 20, once
-    assert heard.count(100) == 3  # of four quiet frames; none of the loud ones
+    # From 40 ms down to 20: the 10 of the target, and what is left of a frame.
+    assert 840 <= stats.removed_samples_for_acceleration <= 960
     assert stats.concealed_samples == 0
+    levels = [float(np.abs(frame.samples).max()) for frame in frames]
+    assert sum(level < 1_000 for level in levels) in (4, 5)
+
+
+def test_within_a_voice_the_delay_changes_by_whole_periods() -> None:
+    """Lip sync wants 80 ms more for a while: nothing is made up, and no seam is heard."""
+    stream = voice()
+    packets = [(n * 0.02, n, bytes([2, n % 250])) for n in range(750)]
+    frames = play(stream, packets[:120])
+    stream.set_lip_sync_delay(0.08)
+    frames += play(stream, packets[120:250])
+    stats = stream.stats()
+    inserted = stats.inserted_samples_for_deceleration
+    assert 2_880 <= inserted <= 4_800
+    assert inserted % 320 == 0  # periods of 150 Hz
+    stream.set_lip_sync_delay(0.0)
+    frames += play(stream, packets[250:])
+    removed = stats.removed_samples_for_acceleration
+    assert 2_880 <= removed <= 4_800
+    assert removed % 320 == 0
+    assert stats.concealed_samples == 0
+    assert all(frame.concealed == 0 for frame in frames)
+    sound = np.concatenate([frame.samples for frame in frames]).astype(int)
+    clean = Voice().sound.astype(int)
+    assert np.abs(np.diff(sound)).max() <= np.abs(np.diff(clean)).max() + 10
 
 
 def test_a_packet_that_does_not_decode_is_a_lost_one() -> None:

@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ringline.media.errors import CodecError
-from ringline.media.receive.conceal import Concealer, drop_frame, insert_frame
+from ringline.media.receive.conceal import Concealer
 
 FRAME = 960
 
@@ -79,27 +79,20 @@ def test_the_packet_behind_a_loss_gives_it_back_if_it_has_a_copy() -> None:
     assert concealer.recovered_frames == 1
 
 
+def test_what_is_lost_is_given_back_in_any_length() -> None:
+    """A decoder works in steps of 2.5 ms; what is asked for may have been cut."""
+    concealer = Concealer(Decoder())
+    assert len(concealer.conceal(77)) == 77
+    copy = concealer.recover(b"\x02", 961)
+    assert copy is not None
+    assert len(copy) == 961
+
+
 def test_quiet_is_measured_by_the_usual_level() -> None:
     concealer = Concealer(Decoder())
-    loud, soft = np.full(FRAME, 8_000, np.int16), np.full(FRAME, 1_000, np.int16)
+    noise = np.random.default_rng(1).normal(0, 1, FRAME)
+    loud, soft = (noise * 8_000).astype(np.int16), (noise * 1_000).astype(np.int16)
     assert not concealer.is_quiet(soft)
     assert not concealer.is_quiet(loud)
     assert concealer.is_quiet(soft)
-    assert concealer.is_quiet(np.zeros(FRAME, np.int16))
-
-
-def test_a_dropped_frame_leaves_a_seam_without_a_step() -> None:
-    first, second = np.full(FRAME, 1_000, np.int16), np.full(FRAME, -1_000, np.int16)
-    out = drop_frame(first, second, 240)
-    assert len(out) == FRAME
-    assert out[0] == 1_000
-    assert (out[240:] == -1_000).all()
-    assert np.abs(np.diff(out.astype(int))).max() < 20
-
-
-def test_an_inserted_frame_joins_both_sides() -> None:
-    ramp = np.arange(FRAME, dtype=np.int16)
-    out = insert_frame(ramp, (ramp + 960).astype(np.int16), 240)
-    assert len(out) == FRAME
-    assert out[0] == 960  # as the second begins: it follows the first's end
-    assert out[-1] == 959  # as the first ends: the second follows it
+    assert concealer.is_quiet(np.full(FRAME, 9_000, np.int16))  # a constant is not heard
