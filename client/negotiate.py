@@ -12,11 +12,15 @@ What we speak, in order of preference:
 | audio | RED of Opus (RFC 2198) | ``111/111`` | |
 | audio | Opus 48 kHz | ``minptime=10;useinbandfec=1`` | transport-cc |
 | video | VP8, RTX | ``apt`` | transport-cc, goog-remb, nack, nack pli, nack rpsi, ccm fir |
+| video | RED of VP8 and ULPFEC (RFC 5109), RTX of RED | ``apt`` | |
 | application | data channels over SCTP | | |
 
 RED stands before Opus because that is how a browser is told to send it; a peer that does not know
 it passes over it and takes Opus.  Whether a packet has copies in it is the sender's to decide,
 packet by packet.
+
+The RED of pictures stands last, and matters only together with ULPFEC: with both, a sender puts
+all it sends into RED, parity beside the pictures; without, nothing changes.
 """
 
 from __future__ import annotations
@@ -64,6 +68,9 @@ _VP8: Final = Codec(
     feedback=("goog-remb", "transport-cc", "ccm fir", "nack", "nack pli", "nack rpsi"),
 )
 _RTX: Final = Codec(payload_type=97, name="rtx", clock_rate=90_000, parameters={"apt": 96})
+_PICTURE_RED: Final = Codec(payload_type=118, name="red", clock_rate=90_000)
+_RED_RTX: Final = Codec(payload_type=119, name="rtx", clock_rate=90_000, parameters={"apt": 118})
+_ULPFEC: Final = Codec(payload_type=120, name="ulpfec", clock_rate=90_000)
 
 _EXTENSIONS: Final[dict[str, dict[str, int]]] = {
     "audio": {
@@ -133,7 +140,7 @@ def make_offer(local: LocalMedia, transport: TransportDescription) -> Descriptio
             MediaSection(
                 kind="video",
                 mid="1",
-                codecs=(_VP8, _RTX),
+                codecs=(_VP8, _RTX, _PICTURE_RED, _RED_RTX, _ULPFEC),
                 extensions=_EXTENSIONS["video"],
                 ssrc=local.video_ssrc,
                 rtx_ssrc=local.video_rtx_ssrc,
@@ -231,6 +238,8 @@ def _answer_section(offered: MediaSection, local: LocalMedia) -> MediaSection | 
     red = _sound_red_for(offered, codecs[0].payload_type) if audio else None
     if red is not None:
         codecs.insert(0, red)
+    if not audio:
+        codecs += _ulpfec_for(offered)
     return MediaSection(
         kind=offered.kind,
         mid=offered.mid,
@@ -282,12 +291,18 @@ def _stream(section: MediaSection) -> StreamParameters | None:
         return None
     rtx = _rtx_for(section, codec.payload_type)
     red = _sound_red_for(section, codec.payload_type) if kind == "audio" else None
+    red_rtx = ulpfec = None
+    if kind == "video" and (protection := _ulpfec_for(section)):
+        red, ulpfec = protection[0], protection[-1]
+        red_rtx = _rtx_for(section, red.payload_type)
     return StreamParameters(
         kind=kind,
         mid=section.mid,
         payload_type=PayloadType(codec.payload_type),
         rtx_payload_type=None if rtx is None else PayloadType(rtx.payload_type),
         red_payload_type=None if red is None else PayloadType(red.payload_type),
+        red_rtx_payload_type=None if red_rtx is None else PayloadType(red_rtx.payload_type),
+        ulpfec_payload_type=None if ulpfec is None else PayloadType(ulpfec.payload_type),
         nack="nack" in codec.feedback,
         pli="nack pli" in codec.feedback,
         rpsi="nack rpsi" in codec.feedback,
@@ -335,6 +350,16 @@ def _sound_red_for(section: MediaSection, payload_type: int) -> Codec | None:
         if codec.name.lower() == "red" and set(held) == {str(payload_type)}:
             return codec
     return None
+
+
+def _ulpfec_for(section: MediaSection) -> list[Codec]:
+    """Return RED of pictures, its RTX if there is one, and ULPFEC; nothing if one is missing."""
+    found = {codec.name.lower(): codec for codec in section.codecs if codec.clock_rate == 90_000}
+    red, ulpfec = found.get("red"), found.get("ulpfec")
+    if red is None or ulpfec is None:
+        return []
+    rtx = _rtx_for(section, red.payload_type)
+    return [red, ulpfec] if rtx is None else [red, rtx, ulpfec]
 
 
 def _codec_names(description: Description) -> str:

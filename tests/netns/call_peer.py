@@ -6,8 +6,10 @@ the time ``t`` on the machine's monotonic clock, which all processes share:
 * ``{"ready": NAME}``: the server let us in;
 * ``{"state": ..., "call": ID}``: each state that the call goes through;
 * ``{"path": KIND}``: media goes another way;
-* ``{"second": {"seen": n, "heard": n, "loudest": level, "path": ..., "restarts": n}}``: new
-  pictures (by the numbers that they carry) and pieces of 20 ms of true sound, in each second;
+* ``{"second": {"seen": n, "heard": n, "loudest": level, "path": ..., "restarts": n,
+  "parity": {"sent": n, "received": n, "recovered": n}}}``: new pictures (by the numbers that they
+  carry) and pieces of 20 ms of true sound, in each second; packets of forward error correction for
+  the picture, so far;
 * ``{"back": KIND, "after": seconds}``: a picture, or sound, after a gap of more than 0.3 s;
 * ``{"ended": REASON}``: the last one.
 
@@ -24,7 +26,7 @@ from typing import Any
 
 import numpy as np
 
-from ringline.client import Call, Client, IncomingCall, PathChanged, StateChanged
+from ringline.client import Call, CallStats, Client, IncomingCall, PathChanged, StateChanged
 from ringline.media import SyntheticVideo, SyntheticVoice
 from ringline.media.synthetic import read_frame_number
 
@@ -76,7 +78,7 @@ class Senses:
             path = None if stats.path is None else stats.path.kind
             loudest = round(self.loudest)
             what = {"seen": self.seen, "heard": self.heard, "loudest": loudest, "path": path}
-            say(second={**what, "restarts": stats.restarts})
+            say(second={**what, "restarts": stats.restarts, "parity": parity(stats)})
             self.seen = self.heard = 0
             self.loudest = 0.0
 
@@ -86,6 +88,19 @@ class Senses:
         self._last[kind] = now
         if gap > GAP:
             say(back=kind, after=gap)
+
+
+def parity(stats: CallStats) -> dict[str, int]:
+    """Return the counts of forward error correction for the picture."""
+    received = None if stats.session is None else stats.session.receive.video
+    if stats.session is None or received is None:
+        return {"sent": 0, "received": 0, "recovered": 0}
+    sent = sum(s.fec_packets_sent for s in stats.session.send.streams if s.kind == "video")
+    return {
+        "sent": sent,
+        "received": received.fec_packets_received,
+        "recovered": received.repairs.fec,
+    }
 
 
 async def orders() -> asyncio.StreamReader:

@@ -54,6 +54,11 @@ def test_two_of_us_settle_on_everything_both_ways() -> None:
     assert video.pli
     assert video.rpsi
     assert video.transport_cc
+    assert (video.red_payload_type, video.red_rtx_payload_type, video.ulpfec_payload_type) == (
+        118,
+        119,
+        120,
+    )
 
 
 def test_the_answerer_begins_the_dtls_handshake() -> None:
@@ -128,6 +133,46 @@ def test_red_of_something_else_is_not_answered(held: str | None) -> None:
     answer, settled = make_answer(offer, CALLEE, TRANSPORT)
     assert [codec.payload_type for codec in answer.sections[0].codecs] == [109]
     assert settled.send[0].red_payload_type is None
+
+
+VP8 = Codec(payload_type=100, name="VP8", clock_rate=90_000, feedback=("nack",))
+RTX = Codec(payload_type=101, name="rtx", clock_rate=90_000, parameters={"apt": 100})
+PICTURE_RED = Codec(payload_type=102, name="red", clock_rate=90_000)
+RED_RTX = Codec(payload_type=103, name="rtx", clock_rate=90_000, parameters={"apt": 102})
+ULPFEC = Codec(payload_type=104, name="ulpfec", clock_rate=90_000)
+
+
+@pytest.mark.parametrize(
+    ("offered", "answered"),
+    [
+        ((VP8, RTX, PICTURE_RED, RED_RTX, ULPFEC), (100, 101, 102, 103, 104)),
+        ((VP8, RTX, ULPFEC, PICTURE_RED), (100, 101, 102, 104)),
+        ((VP8, RTX, PICTURE_RED, RED_RTX), (100, 101)),
+        ((VP8, RTX, ULPFEC), (100, 101)),
+    ],
+)
+def test_parity_of_pictures_is_answered_where_red_and_ulpfec_are_offered(
+    offered: tuple[Codec, ...], answered: tuple[int, ...]
+) -> None:
+    offer = foreign_offer(MediaSection(kind="video", mid="v", codecs=offered))
+    answer, settled = make_answer(offer, CALLEE, TRANSPORT)
+    assert tuple(codec.payload_type for codec in answer.sections[0].codecs) == answered
+    (stream,) = settled.send
+    assert (stream.payload_type, stream.rtx_payload_type) == (100, 101)
+    assert stream.red_payload_type == (102 if 104 in answered else None)
+    assert stream.red_rtx_payload_type == (103 if 103 in answered else None)
+    assert stream.ulpfec_payload_type == (104 if 104 in answered else None)
+
+
+def test_who_leaves_parity_out_of_the_answer_gets_plain_pictures() -> None:
+    offer = make_offer(CALLER, TRANSPORT)
+    answer, _ = make_answer(offer, CALLEE, TRANSPORT)
+    sound, picture, data = answer.sections
+    plain = replace(picture, codecs=tuple(c for c in picture.codecs if c.name != "ulpfec"))
+    answer = replace(answer, sections=(sound, plain, data))
+    _, video = accept_answer(offer, answer, CALLER).send
+    assert (video.red_payload_type, video.ulpfec_payload_type) == (None, None)
+    assert (video.payload_type, video.rtx_payload_type) == (96, 97)
 
 
 def test_who_leaves_red_out_of_the_answer_gets_plain_opus() -> None:
