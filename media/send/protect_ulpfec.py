@@ -204,7 +204,7 @@ class UlpFecProtection:
     def _make(self, last: RtpPacket) -> list[RtpPacket]:
         batch = self._batch
         cost = max(len(sent.datagram) for sent in batch) + PARITY_OVERHEAD
-        count = min(int(self._credit / cost + 0.5), len(batch))
+        count = max(0, min(int(self._credit / cost + 0.5), len(batch)))
         self._credit = min(self._credit - count * cost, cost)
         if count == 0:
             return []

@@ -46,7 +46,13 @@ class Sender:
         self.media_bytes = 0
 
     def send(
-        self, packets: int, now: float = 0.0, *, key: bool = False, ends: bool = True
+        self,
+        packets: int,
+        now: float = 0.0,
+        *,
+        key: bool = False,
+        ends: bool = True,
+        size: int = 980,
     ) -> list[UlpFec]:
         self.timestamp += 3000
         made: list[RtpPacket] = []
@@ -59,7 +65,7 @@ class Sender:
                 timestamp=self.timestamp,
                 ssrc=5,
                 marker=ends and index == packets - 1,
-                payload=start + (b"\x10" if key else b"\x11") + bytes(980),
+                payload=start + (b"\x10" if key else b"\x11") + bytes(size),
                 extensions=HeaderExtensions(mid="v"),
             )
             sent = self.fec.wrap(packet)
@@ -125,6 +131,14 @@ def test_parity_keeps_to_its_share(packets: int, protection: float) -> None:
     for count in range(100):
         sender.send(packets, now=count * 0.03)
     assert abs(sender.fec.bytes - protection * sender.media_bytes) < 1200 + 0.02 * sender.fec.bytes
+
+
+def test_what_large_packets_overdrew_is_paid_back_by_small_ones() -> None:
+    sender = Sender(0.2)
+    assert len(sender.send(3)) == 1  # more than they earned
+    made = [len(sender.send(1, size=10)) for _ in range(100)]
+    assert 1 not in made[:15]
+    assert 1 in made
 
 
 def test_more_packets_than_a_mask_can_tell_are_protected_in_parts() -> None:
