@@ -6,42 +6,18 @@ counted after a minute and again after several; what wraps or drifts is made to 
 
 from __future__ import annotations
 
-import gc
-import sys
-from collections import deque
-from collections.abc import Iterator
-from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
+from collections.abc import Callable
 
 import pytest
 
-from ringline.media.session import MediaSession
 from ringline.media.simulate import CallConfig, NetworkProfile, SimulatedCall, find_network
+
+BytesHeld = Callable[[object], int]
 
 SMALL = CallConfig(width=160, height=90, frame_rate=10.0)
 
 
-def held_by(root: object) -> Iterator[object]:
-    """Every object that can be reached from one, code and classes apart."""
-    seen = {id(root)}
-    waiting = deque([root])
-    while waiting:
-        one = waiting.popleft()
-        yield one
-        for other in gc.get_referents(one):
-            if id(other) in seen or isinstance(
-                other, type | ModuleType | FunctionType | BuiltinFunctionType
-            ):
-                continue
-            seen.add(id(other))
-            waiting.append(other)
-
-
-def bytes_held(session: MediaSession) -> int:
-    """Memory of a session: it and all that it holds on to."""
-    return sum(sys.getsizeof(one) for one in held_by(session) if not isinstance(one, MethodType))
-
-
-def test_what_a_session_holds_does_not_grow() -> None:
+def test_what_a_session_holds_does_not_grow(bytes_held: BytesHeld) -> None:
     """On a network that keeps all repairs busy, over six minutes instead of an hour."""
     network = NetworkProfile.parse("rate=400,delay=50,jitter=30,loss=5,ge=1/40,reorder=2")
     call = SimulatedCall(network, seed=1, config=SMALL)
@@ -54,7 +30,9 @@ def test_what_a_session_holds_does_not_grow() -> None:
     assert max(held) < 1_500_000
 
 
-def test_what_is_held_during_an_outage_is_bounded_and_given_back() -> None:
+def test_what_is_held_during_an_outage_is_bounded_and_given_back(
+    bytes_held: BytesHeld,
+) -> None:
     network = NetworkProfile.parse("rate=2000,delay=40;10:loss=100;40:loss=0")
     call = SimulatedCall(network, seed=1, config=SMALL)
     call.run(until=9.9)
