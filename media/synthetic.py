@@ -11,7 +11,6 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont
 
 __all__ = ["MovingPicture", "draw_frame_number", "read_frame_number"]
 
@@ -267,6 +266,8 @@ def _paint_ball(rng: np.random.Generator, size: int) -> tuple[NDArray[np.uint8],
 
 def _paint_glyphs(size: int) -> dict[str, NDArray[np.uint8]]:
     """Return each letter of the clock as white on black: of one height, digits of one width."""
+    from PIL import Image, ImageDraw, ImageFont  # noqa: PLC0415 - 5 MB that a camera does not need
+
     font = ImageFont.load_default(size)
     digit = max(math.ceil(font.getlength(letter)) for letter in "0123456789")
     glyphs = {}

@@ -26,20 +26,26 @@ What it serves: Binding, Allocate, Refresh, CreatePermission, ChannelBind, Send 
 indications, ChannelData; EVEN-PORT, RESERVATION-TOKEN, DONT-FRAGMENT; passwords by SHA-256; from
 clients over UDP, TCP and TLS to peers over UDP; IPv4.  What it refuses unless told otherwise:
 every special-purpose peer address (``peer_policy``).
+
+Names are loaded when they are first used: who only calls needs no server.
 """
 
 from __future__ import annotations
 
-from ringline.turn.addresses import Address, ClientSocket
-from ringline.turn.commands import CloseRelay, Command, OpenRelay, SendToClient, SendToPeer
-from ringline.turn.config import TurnConfig
-from ringline.turn.credentials import Credential, mint
-from ringline.turn.error_codes import ErrorCode
-from ringline.turn.errors import ConfigError, ListenError, ParseError, TurnError
-from ringline.turn.io_service import TurnService
-from ringline.turn.metrics import DropReason, TurnMetrics
-from ringline.turn.server import TurnServer
-from ringline.turn.stun import Message
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ringline.turn.addresses import Address, ClientSocket
+    from ringline.turn.commands import CloseRelay, Command, OpenRelay, SendToClient, SendToPeer
+    from ringline.turn.config import TurnConfig
+    from ringline.turn.credentials import Credential, mint
+    from ringline.turn.error_codes import ErrorCode
+    from ringline.turn.errors import ConfigError, ListenError, ParseError, TurnError
+    from ringline.turn.io_service import TurnService
+    from ringline.turn.metrics import DropReason, TurnMetrics
+    from ringline.turn.server import TurnServer
+    from ringline.turn.stun import Message
 
 __all__ = [
     "Address",
@@ -63,3 +69,33 @@ __all__ = [
     "TurnService",
     "mint",
 ]
+
+_HOMES = {
+    "Address": "addresses",
+    "ClientSocket": "addresses",
+    "CloseRelay": "commands",
+    "Command": "commands",
+    "ConfigError": "errors",
+    "Credential": "credentials",
+    "DropReason": "metrics",
+    "ErrorCode": "error_codes",
+    "ListenError": "errors",
+    "Message": "stun",
+    "OpenRelay": "commands",
+    "ParseError": "errors",
+    "SendToClient": "commands",
+    "SendToPeer": "commands",
+    "TurnConfig": "config",
+    "TurnError": "errors",
+    "TurnMetrics": "metrics",
+    "TurnServer": "server",
+    "TurnService": "io_service",
+    "mint": "credentials",
+}
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401 - whatever the name stands for
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{home}"), name)
