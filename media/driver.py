@@ -7,11 +7,12 @@ a time per lane; all else runs on the loop's thread.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import Executor
+from concurrent.futures import Executor, Future
 from typing import Final
 
 from ringline.media.frames import AudioFrame, Kind, VideoFrame
@@ -154,10 +155,16 @@ class MediaDriver:
             waiting.append(job)
 
     def _run(self, job: Job) -> None:
-        future = self._loop.run_in_executor(self._executor, _run_timed, job)
-        future.add_done_callback(lambda done: self._finish(job, done))
+        # As run_in_executor, but for its future and the turn of the loop that each one takes.
+        future = self._executor.submit(_run_timed, job)
+        future.add_done_callback(lambda done: self._hand_back(job, done))
 
-    def _finish(self, job: Job, done: asyncio.Future[None]) -> None:
+    def _hand_back(self, job: Job, done: Future[None]) -> None:
+        """Bring a job to the loop's thread; called on its own."""
+        with contextlib.suppress(RuntimeError):  # the loop was closed meanwhile
+            self._loop.call_soon_threadsafe(self._finish, job, done)
+
+    def _finish(self, job: Job, done: Future[None]) -> None:
         if self._closed:
             return  # the executor takes no more
         waiting = self._lanes[job.lane]
