@@ -32,8 +32,8 @@ class SynchronizeConfig:
     sound_early: float = 0.04
     """Seconds by which sound may be ahead of the picture: just below what is noticed."""
 
-    sound_late: float = 0.06
-    """Seconds by which it may be behind: half of what is noticed.  More than the sound's own
+    sound_late: float = 0.04
+    """Seconds by which it may be behind: a third of what is noticed.  More than the sound's own
     buffer takes on a clean link, so there the picture never waits."""
 
     step: float = 0.02

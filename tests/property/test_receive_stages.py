@@ -12,8 +12,10 @@ from numpy.typing import NDArray
 from ringline.media.errors import CodecError
 from ringline.media.parameters import SessionParameters, StreamParameters
 from ringline.media.receive.assemble import AssembledFrame, Assembler
+from ringline.media.receive.audio_stream import AudioStream, AudioStreamConfig
+from ringline.media.receive.conceal import ConcealConfig
 from ringline.media.receive.feedback import FeedbackGenerator
-from ringline.media.receive.jitter_buffer import JitterBuffer, Play
+from ringline.media.receive.jitter_buffer import JitterBuffer, JitterBufferConfig, Play
 from ringline.media.receive.pipeline import ReceivePipeline
 from ringline.media.receive.recover_nack import NackRecovery
 from ringline.media.receive.sequence import SequenceTracker
@@ -62,6 +64,19 @@ class Opus:
 
     def conceal(self, samples: int = 960) -> NDArray[np.int16]:
         return np.zeros(samples, np.int16)
+
+
+class NoisyOpus(Opus):
+    """As Opus, with sound that is heard: noise, so that each seam is tried and few are found."""
+
+    def __init__(self) -> None:
+        self.rng = np.random.default_rng(7)
+
+    def decode(self, packet: bytes) -> NDArray[np.int16]:
+        sound = super().decode(packet)
+        level = 20 if packet[0] & 4 else 5_000
+        noise: NDArray[np.int16] = self.rng.normal(0, level, len(sound)).astype(np.int16)
+        return noise
 
 
 class Vp8:
@@ -261,3 +276,45 @@ def test_every_feedback_fits_the_format(arrivals: list[tuple[int, float]]) -> No
             assert len(feedback.serialize()) <= 1_100
     due = generator.poll_timeout()
     assert due is None or due <= now + 0.25
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.lists(
+        st.tuples(
+            st.integers(0, 300),  # number
+            st.sampled_from([0, 0, 0, 1, 480, 5_000_000]),  # off the grid
+            st.binary(min_size=1, max_size=4),
+            st.sampled_from([0.0, 0.0, 0.005, 0.02, 0.02, 0.06, 0.7]),
+            st.booleans(),
+        ),
+        max_size=80,
+    ),
+    st.floats(0.0, 0.2),
+)
+def test_whatever_comes_there_is_one_frame_of_sound_each_20_ms(
+    packets: list[tuple[int, int, bytes, float, bool]], lip_sync: float
+) -> None:
+    stream = AudioStream(NoisyOpus(), JitterBufferConfig(), ConcealConfig(), AudioStreamConfig())
+    now, frames, first = 0.0, 0, None
+    for number, offset, payload, step, is_copy in packets:
+        timestamp = (number * 960 + offset) & 0xFFFFFFFF
+        if is_copy:
+            stream.handle_copy(number, timestamp, payload, now)
+        else:
+            stream.handle_packet(number, timestamp, payload, now, retransmitted=False)
+        now += step
+        stream.set_lip_sync_delay(lip_sync)
+        while (due := stream.poll_timeout()) is not None and due <= now:
+            first = due if first is None else first
+            for frame in stream.handle_timeout(due, lambda _media_time, _played_at: None):
+                frames += 1
+                assert frame.samples.shape == (960,)
+                assert 0 <= frame.concealed <= 960
+    if first is not None:
+        assert abs(frames - 1 - (now - first) / 0.02) < 1.001
+    stats = stream.stats()
+    assert stats.total_samples_received == frames * 960
+    assert 0 <= stats.silent_concealed_samples <= stats.concealed_samples
+    assert len(stream.buffer._packets) <= 200
+    assert stream._queued < 2 * 5_760
