@@ -5,7 +5,7 @@ at the loss of the moment.  The best bargain is taken.  So there are no threshol
 to keep consistent; redundancy comes with the first losses where there is room, and where there is
 not, the picture pays for what sound needs more.
 
-Worth is on the scale of PESQ (1 to 4.6).  It was fitted to speech sent through Opus 1.6 at the
+Worth is on the scale of PESQ (1 to 4.6).  It was fitted to speech sent through libopus 1.3 at the
 rates, packet lengths, losses (5 to 30 %), bursts and copies that are chosen from here.
 
 Invariants:

@@ -65,9 +65,6 @@ class EncodeConfig:
     resume_patience: float = 3.0
     """... so many seconds: a picture that comes and goes is worse than none."""
 
-    loss_hint_from: float = 0.01
-    """Loss from which Opus carries in-band redundancy; before it would only cost sound."""
-
     references: ReferenceConfig = field(default_factory=ReferenceConfig)
 
     scale: ScaleConfig = field(default_factory=ScaleConfig)

@@ -11,14 +11,21 @@ import numpy as np
 
 from ringline.media.codecs.opus import OpusConfig, OpusEncoder, Samples
 from ringline.media.codecs.registry import CodecRegistry
-from ringline.media.send.encode import EncodeConfig
 
 __all__ = ["AudioEncode", "audio_level"]
 
-_LOSS_STEP: Final = 0.05
-_MAX_LOSS_HINT: Final = 0.2
-"""Steps in which the encoder is told of loss, and the most it is told, as libwebrtc: each step
-takes from the sound to pay for redundancy."""
+_IN_BAND: Final = ((32_000, 0.01, 0.05), (24_000, 0.03, 0.10), (20_000, 0.06, 0.10))
+"""Net rate, the loss from which a coarse copy in the packet pays there, and the loss that the
+encoder is told, which makes it add one.  Measured with libopus 1.3 (PESQ at 0, 2, 5, 10 % loss): at
+32 kbit/s 4.4, 3.8, 3.0, 2.4 without and 4.2, 4.2, 3.9, 3.6 with it; at 24 kbit/s 4.3, 3.8, 3.0, 2.4
+and 3.9, 3.8, 3.6, 3.3; at 20 kbit/s it takes as much as it gives up to 5 %, at 16 there is none.
+Told of more than that, it is worse at any loss: 20 % at 24 kbit/s scores 2.9 on a clean path."""
+
+_FULL_EFFORT_BELOW: Final = 32_000
+_FULL_EFFORT: Final = 9
+_LESS_EFFORT: Final = 5
+"""Complexity, by net rate.  At 16 kbit/s 9 scores 0.19 more than 5 (PESQ), at 32 only 0.04, for
+0.15 of 0.30 ms a frame: over half a percent of a core, on the thread that keeps time."""
 
 _VOICE_LEVEL: Final = 50
 """-dBov; louder than this is taken for voice."""
@@ -28,7 +35,6 @@ class AudioEncode:
     """Encodes the sound of one stream.
 
     Args:
-        config: Tuning.
         codecs: Makes the encoder, at the first frame.
         in_band_fec: Whether the other side makes use of redundancy (``useinbandfec``).
         dtx: Whether silence is left out.
@@ -37,13 +43,11 @@ class AudioEncode:
 
     def __init__(
         self,
-        config: EncodeConfig,
         *,
         codecs: CodecRegistry,
         in_band_fec: bool,
         dtx: bool = False,
     ) -> None:
-        self._config: Final = config
         self._codecs: Final = codecs
         self._in_band_fec: Final = in_band_fec
         self._dtx: Final = dtx
@@ -53,14 +57,12 @@ class AudioEncode:
 
     def set_conditions(self, bitrate: int, loss: float) -> None:
         """Take a new share in net bits per second, and the loss of late, 0.0 to 1.0."""
-        hint = 0.0
-        if self._in_band_fec and loss >= self._config.loss_hint_from:
-            steps = max(1, round(loss / _LOSS_STEP))
-            hint = min(steps * _LOSS_STEP, _MAX_LOSS_HINT)
+        hint = _loss_hint(bitrate, loss) if self._in_band_fec else 0.0
         encoder = self._encoder
         if encoder is not None:
             if bitrate != self._bitrate:
                 encoder.set_bitrate(bitrate)
+                encoder.set_complexity(_complexity(bitrate))
             if hint != self._hint:
                 encoder.set_packet_loss(hint)
         self._bitrate = bitrate
@@ -77,12 +79,25 @@ class AudioEncode:
         if self._encoder is None:
             config = OpusConfig(
                 bitrate=self._bitrate,
+                complexity=_complexity(self._bitrate),
                 inband_fec=self._in_band_fec,
                 packet_loss=self._hint,
                 dtx=self._dtx,
             )
             self._encoder = self._codecs.audio_encoder("opus", config)
         return self._encoder.encode(samples)
+
+
+def _loss_hint(bitrate: int, loss: float) -> float:
+    """Return the loss to tell the encoder of."""
+    for least, pays_from, hint in _IN_BAND:
+        if bitrate >= least:
+            return hint if loss >= pays_from else 0.0
+    return 0.0
+
+
+def _complexity(bitrate: int) -> int:
+    return _FULL_EFFORT if bitrate < _FULL_EFFORT_BELOW else _LESS_EFFORT
 
 
 def audio_level(samples: Samples) -> tuple[bool, int]:

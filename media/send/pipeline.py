@@ -137,7 +137,6 @@ class SendPipeline:
             if stream.kind == "audio":
                 self._audio[stream.mid] = AudioStream(
                     stream,
-                    config.encode,
                     ids=ids,
                     max_packet_size=config.max_packet_size,
                     codecs=codecs,

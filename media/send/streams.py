@@ -42,7 +42,6 @@ class AudioStream:
 
     Args:
         parameters: As negotiated; ``ssrc`` must be set.
-        config: Of the encoder.
         ids: The negotiated header extensions.
         max_packet_size: Bytes of an RTP packet at most.
         codecs: Makes the encoder.
@@ -56,7 +55,6 @@ class AudioStream:
     def __init__(
         self,
         parameters: StreamParameters,
-        config: EncodeConfig,
         *,
         ids: ExtensionIds,
         max_packet_size: int,
@@ -67,7 +65,7 @@ class AudioStream:
         self.parameters: Final = parameters
         self.muted = False
         self.encode: Final = AudioEncode(
-            config, codecs=codecs, in_band_fec=parameters.in_band_fec, dtx=parameters.dtx
+            codecs=codecs, in_band_fec=parameters.in_band_fec, dtx=parameters.dtx
         )
         self.media: Final = TransmitStream(
             parameters, ssrc, first_sequence_number=rng.getrandbits(15)

@@ -78,6 +78,7 @@ class FakeAudioEncoder:
     def __init__(self, config: OpusConfig) -> None:
         self.bitrate = config.bitrate
         self.loss = config.packet_loss
+        self.complexity = config.complexity
 
     def encode(self, samples: Any) -> bytes:
         if len(samples) not in {960, 1_920, 2_880}:
@@ -89,6 +90,9 @@ class FakeAudioEncoder:
 
     def set_packet_loss(self, ratio: float) -> None:
         self.loss = ratio
+
+    def set_complexity(self, complexity: int) -> None:
+        self.complexity = complexity
 
 
 class FakeCodecs:
