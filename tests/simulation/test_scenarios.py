@@ -91,62 +91,63 @@ SAW = [(4.0 * turn, f"rate={400 if turn % 2 else 1500}") for turn in range(1, 7)
 SCENARIOS = [
     # Loss at random
     Scenario(name="loss_1", network=f"{OPEN},loss=1|{OPEN}", promise=Promise(
-        fps=29, frozen=0.03, gap=0.25, picture=0.2, sound=0.2, concealed=700)),
+        fps=29, frozen=0.03, gap=0.25, picture=0.2, sound=0.2, concealed=300)),
     Scenario(name="loss_10", network=f"{OPEN},loss=10|{OPEN}", seeds=(1, 2), promise=Promise(
-        fps=27, frozen=0.15, gap=0.5, picture=0.4, sound=0.3, concealed=1500)),
+        fps=27, frozen=0.08, gap=0.35, picture=0.36, sound=0.22, concealed=500)),
     Scenario(name="loss_20", network=f"{OPEN},loss=20|{OPEN}", seeds=(1, 2), promise=Promise(
-        fps=24, frozen=0.25, gap=0.8, picture=0.8, sound=0.35, concealed=1500)),
+        fps=24, frozen=0.15, gap=0.6, picture=0.7, sound=0.28, concealed=900)),
     Scenario(name="loss_30", network=f"{OPEN},loss=30|{OPEN}", seeds=(1, 2), promise=Promise(
-        fps=6, frozen=0.8, gap=3.5, picture=0.9, sound=0.35, concealed=9000)),
+        fps=10, frozen=0.65, gap=2.0, picture=0.9, sound=0.28, concealed=1500)),
     Scenario(name="loss_40_still_talks", network=f"{OPEN},loss=40|{OPEN}", promise=Promise(
-        fps=0, frozen=1, gap=math.inf, picture=math.inf, sound=0.4, concealed=14_000, share=0.6)),
+        fps=0, frozen=1, gap=math.inf, picture=math.inf, sound=0.3, concealed=4000, share=0.6)),
     Scenario(name="loss_both_ways", network=f"{OPEN},loss=5", promise=Promise(
-        fps=28, frozen=0.1, gap=0.4, picture=0.35, sound=0.2, concealed=800, share=0.7)),
+        fps=28, frozen=0.1, gap=0.4, picture=0.35, sound=0.2, concealed=400, share=0.7)),
     Scenario(name="loss_on_a_narrow_link", end=20, promise=Promise(
-        fps=17, frozen=0.3, gap=0.8, picture=0.7, sound=0.4, concealed=1500),
+        fps=17, frozen=0.3, gap=0.8, picture=0.7, sound=0.4, concealed=600, switches=8),
         network="rate=300,delay=60,loss=10|rate=300,delay=60"),
     Scenario(name="loss_on_a_very_narrow_link", end=20, promise=Promise(
-        fps=9, frozen=0.45, gap=1.2, picture=1.3, sound=0.6, concealed=4500),
+        fps=9, frozen=0.35, gap=1.2, picture=1.0, sound=0.6, concealed=1200),
         network="rate=150,delay=60,loss=20|rate=150,delay=60"),
     Scenario(name="loss_far_away", end=20, promise=Promise(
-        fps=18, frozen=0.5, gap=1.5, picture=1.5, sound=0.5, concealed=1800, share=0.7),
+        fps=18, frozen=0.5, gap=1.0, picture=1.5, sound=0.5, concealed=800, share=0.7),
         network="rate=1500,delay=200,loss=10|rate=1500,delay=200"),
     # Loss in bursts: how often, and how long
     Scenario(name="bursts_of_2", network=f"{OPEN},ge=0.5/50|{OPEN}", promise=Promise(
-        fps=29, frozen=0.05, gap=0.35, picture=0.22, sound=0.2, concealed=800)),
+        fps=29, frozen=0.05, gap=0.35, picture=0.22, sound=0.2, concealed=300)),
     Scenario(name="frequent_bursts_of_2", network=f"{OPEN},ge=5/50|{OPEN}", promise=Promise(
-        fps=28, frozen=0.12, gap=0.5, picture=0.4, sound=0.25, concealed=1500)),
+        fps=28, frozen=0.08, gap=0.4, picture=0.4, sound=0.25, concealed=600)),
     Scenario(name="frequent_bursts_of_4", network=f"{OPEN},ge=5/25|{OPEN}", promise=Promise(
-        fps=22, frozen=0.4, gap=0.8, picture=0.8, sound=0.4, concealed=6000, share=0.7)),
+        fps=24, frozen=0.25, gap=0.7, picture=0.8, sound=0.35, concealed=1200, share=0.7)),
     Scenario(name="bursts_of_8", network=f"{OPEN},ge=3/12|{OPEN}", end=20, promise=Promise(
-        fps=20, frozen=0.4, gap=1.0, picture=0.9, sound=0.4, concealed=9000, silences=3,
+        fps=20, frozen=0.25, gap=0.7, picture=0.8, sound=0.4, concealed=2000, silences=1,
         share=0.6)),
     Scenario(name="rare_bursts_of_20", network=f"{OPEN},ge=0.3/5|{OPEN}", end=20, promise=Promise(
-        fps=26, frozen=0.12, gap=1.0, picture=0.5, sound=0.4, concealed=6000, silences=6,
+        fps=26, frozen=0.12, gap=0.7, picture=0.5, sound=0.4, concealed=2500, silences=2,
         share=0.6)),
     # Time on the way
     Scenario(name="jitter_of_100_ms", network=f"{OPEN},jitter=100", promise=Promise(
         fps=29, gap=0.15, picture=0.25, sound=0.28, concealed=300, share=0.5)),
     Scenario(name="jitter_of_200_ms", network=f"{OPEN},jitter=200", promise=Promise(
-        fps=28, frozen=0.02, gap=0.25, picture=0.4, sound=0.4, concealed=600, share=0.2)),
+        fps=28, frozen=0.02, gap=0.25, picture=0.36, sound=0.36, concealed=300, share=0.2)),
     Scenario(name="spikes_of_200_ms", network=changing(OPEN, SPIKES) + f"|{OPEN}", end=20,
-        promise=Promise(fps=22, frozen=0.1, gap=0.35, picture=0.35, sound=0.3, concealed=3500,
+        promise=Promise(fps=22, frozen=0.05, gap=0.35, picture=0.35, sound=0.36, concealed=1000,
                         share=0.12, switches=16)),
     Scenario(name="out_of_order", network=f"{OPEN},jitter=60,reorder=30", promise=Promise(
-        fps=24, frozen=0.02, gap=0.3, picture=0.5, sound=0.4, concealed=1500)),
+        fps=26, frozen=0.02, gap=0.3, picture=0.4, sound=0.34, concealed=500)),
     Scenario(name="twice", network=f"{OPEN},duplicate=20", promise=Promise(
         fps=29.5, gap=0.1, picture=0.13, sound=0.15, concealed=150)),
     Scenario(name="satellite_of_600_ms", network="rate=2000,delay=300", promise=Promise(
         fps=29.5, gap=0.1, picture=0.45, sound=0.5, concealed=300)),
     # Width
     Scenario(name="rate_40_still_talks", end=20, promise=Promise(
-        fps=0, frozen=1, gap=math.inf, picture=math.inf, sound=1.2, concealed=9000, silences=8),
+        fps=0, frozen=1, gap=math.inf, picture=math.inf, sound=0.9, concealed=1500, silences=2,
+        share=0.6),
         network="rate=40,delay=50,queue=400|rate=2000,delay=50"),
     Scenario(name="rate_100", end=20, promise=Promise(
-        fps=8, frozen=0.2, gap=2.0, picture=0.6, sound=0.7, concealed=600, switches=12),
+        fps=8, frozen=0.2, gap=4.5, picture=0.6, sound=0.7, concealed=600, switches=12),
         network="rate=100,delay=50,queue=400|rate=2000,delay=50"),
     Scenario(name="rate_150", end=20, promise=Promise(
-        fps=9, frozen=0.05, gap=0.4, picture=0.5, sound=0.6, concealed=400, switches=8),
+        fps=12, frozen=0.05, gap=0.4, picture=0.5, sound=0.6, concealed=400, switches=8),
         network="rate=150,delay=50,queue=400|rate=2000,delay=50"),
     Scenario(name="rate_250", promise=Promise(
         fps=18, gap=0.15, picture=0.3, sound=0.4, concealed=400, switches=4),
@@ -161,7 +162,7 @@ SCENARIOS = [
         fps=29, gap=0.2, picture=0.25, sound=0.3, concealed=300),
         network="rate=500,delay=30,queue=2000|rate=500,delay=30"),
     Scenario(name="a_queue_of_25_ms", promise=Promise(
-        fps=26, frozen=0.1, gap=0.5, picture=0.5, sound=0.25, concealed=12_000, silences=6,
+        fps=28, frozen=0.06, gap=0.5, picture=0.35, sound=0.25, concealed=3000, silences=2,
         share=0.7),
         network="rate=1000,delay=30,queue=25|rate=1000,delay=30"),
     # The way back
@@ -175,9 +176,9 @@ SCENARIOS = [
         fps=29, gap=0.15, picture=0.15, sound=0.2),
         network=f"{OPEN}|rate=64,delay=40"),
     Scenario(name="feedback_loss_30", network=f"{OPEN}|{OPEN},loss=30", seeds=(1, 2),
-        promise=Promise(fps=29, gap=0.15, picture=0.15, sound=0.22, concealed=400, share=0.4)),
+        promise=Promise(fps=29, gap=0.15, picture=0.15, sound=0.22, concealed=500, share=0.4)),
     Scenario(name="feedback_loss_60", network=f"{OPEN}|{OPEN},loss=60", seeds=(1, 2),
-        promise=Promise(fps=29, gap=0.2, picture=0.2, sound=0.22, concealed=400, share=0.15,
+        promise=Promise(fps=29, gap=0.2, picture=0.2, sound=0.22, concealed=600, share=0.15,
                         switches=8)),
     # Width that wanders
     Scenario(name="width_that_shrinks", network=changing(OPEN, RATE_DOWN) + f"|{OPEN}", end=22,
@@ -192,8 +193,8 @@ SCENARIOS = [
         network=changing("rate=1500,delay=40", SAW) + f"|{OPEN}"),
     # Another network in the middle of the call
     Scenario(name="handover_to_worse", end=22, promise=Promise(
-        fps=22, frozen=0.15, gap=1.6, picture=0.55, sound=0.6, concealed=3000, silences=2,
-        share=0.65, switches=10),
+        fps=22, frozen=0.15, gap=1.2, picture=0.55, sound=0.6, concealed=3000, silences=2,
+        share=0.65, switches=20),
         network="rate=3000,delay=20;10:rate=500,delay=120|rate=3000,delay=20;10:delay=120"),
     Scenario(name="handover_to_better", end=22, promise=Promise(
         fps=29, gap=0.15, picture=0.3, sound=0.35, concealed=100, share=0.5, switches=8),
