@@ -51,8 +51,13 @@ _MIN_LOSS: Final = 0.01
 _MIN_ROUND_TRIP: Final = 0.06
 """Seconds: where it is shorter, retransmissions come within two pictures."""
 
-_PER_LOSS: Final = 2.0
-"""Parity packets for each lost one: half of them are where nothing was lost."""
+_PER_LOSS: Final = (2.0, 4.0)
+"""Parity packets for each lost one, least and most: half of them are where nothing was lost.  At
+10 % loss and a round trip of 200 ms, two leave pictures stopped for 14 % of the time, four for 4 %
+at two thirds of the delay."""
+
+_WAIT_PER_PARITY: Final = 0.05
+"""Seconds of round trip for each of them: what a loss that parity does not mend costs."""
 
 _MAX_PROTECTION: Final = 0.5
 """Beyond, parity takes more from the picture than it saves."""
@@ -88,7 +93,9 @@ def ulpfec_protection(loss: float, round_trip: float) -> tuple[float, float]:
     """
     if loss < _MIN_LOSS or round_trip < _MIN_ROUND_TRIP:
         return 0.0, 0.0
-    return min(_PER_LOSS * loss, _MAX_PROTECTION), min(round_trip, _MAX_WINDOW)
+    least, most = _PER_LOSS
+    per_loss = min(max(least, round_trip / _WAIT_PER_PARITY), most)
+    return min(per_loss * loss, _MAX_PROTECTION), min(round_trip, _MAX_WINDOW)
 
 
 @dataclass(slots=True)

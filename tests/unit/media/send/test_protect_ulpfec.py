@@ -184,4 +184,5 @@ def test_protection_is_for_losses_that_retransmission_mends_too_late() -> None:
     assert ulpfec_protection(0.0, 0.2) == (0.0, 0.0)
     assert ulpfec_protection(0.1, 0.02) == (0.0, 0.0)
     assert ulpfec_protection(0.1, 0.1) == (0.2, 0.1)
+    assert ulpfec_protection(0.1, 0.5) == (0.4, 0.15)
     assert ulpfec_protection(0.6, 0.5) == (0.5, 0.15)
