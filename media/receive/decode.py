@@ -5,7 +5,7 @@
                      repair frame
       ┌───────────────────────────────────────────────┐
       v                                               │
-    WHOLE ── a frame is lost ──> DAMAGED ── 0.4 s ──> WAITING   (the start is here)
+    WHOLE ── a frame is lost ──> DAMAGED ── a while ─> WAITING   (the start is here)
       ^                             │
       └──────── repair frame ───────┘
 
@@ -13,8 +13,9 @@ A repair frame is a key frame, or one predicted from a picture that the decoder 
 whole (:mod:`.references`).
 
 DAMAGED decodes on: an error-resilient stream loses 2 to 4 dB for a moment, which is better to
-look at than a picture that stands still, as long as a key frame is on its way.  After that the
-damage would be seen to spread, so nothing is decoded until it comes.
+look at than a picture that stands still, as long as a repair frame is on its way.  For how long
+depends on how much is missing (:mod:`.damage`).  After that the damage would be seen to spread, so
+nothing is decoded until it comes.
 
 In DAMAGED and WAITING one is asked for until it comes, again and again: requests and frames are
 lost like anything else.  The request names the picture (RPSI, RFC 4585 §6.3.3), or asks for a key
@@ -34,15 +35,17 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import Final
 
 from ringline.media.codecs.video_codec import Planes, VideoDecoder
 from ringline.media.errors import CodecError
 from ringline.media.receive.assemble import AssembledFrame
+from ringline.media.receive.damage import DamageConfig, MotionMeter, patience
 from ringline.media.receive.references import KeptPictures
 from ringline.media.rtp.vp8_header import read_quantizer
+from ringline.media.units import VIDEO_CLOCK_RATE
 
 __all__ = ["DecodeConfig", "DecodeJob", "DecodeState", "RepairRequest", "VideoDecodeStage"]
 
@@ -57,8 +60,8 @@ first packet brings the next request forward."""
 class DecodeConfig:
     """How a :class:`VideoDecodeStage` behaves."""
 
-    decode_through: float = 0.4
-    """Seconds for which damage is shown rather than a still picture."""
+    damage: DamageConfig = field(default_factory=DamageConfig)
+    """For how long damage is shown rather than a still picture."""
 
     request_interval: float = 0.2
     """Seconds between requests for a key frame, or a round trip where that is longer."""
@@ -98,6 +101,7 @@ class DecodeJob:
         lane: Of the stream.
         decoder: Of the stream; used by one job at a time.
         frame: What to decode.
+        motion: Measures what comes out; likewise.
 
     Attributes:
         pictures: What came out, after :meth:`run`.
@@ -107,9 +111,12 @@ class DecodeJob:
 
     """
 
-    def __init__(self, lane: str, decoder: VideoDecoder, frame: AssembledFrame) -> None:
+    def __init__(
+        self, lane: str, decoder: VideoDecoder, frame: AssembledFrame, motion: MotionMeter
+    ) -> None:
         self._lane: Final = lane
         self._decoder: Final = decoder
+        self._motion: Final = motion
         self.frame: Final = frame
         self.pictures: list[Planes] = []
         self.seconds = 0.0
@@ -126,6 +133,8 @@ class DecodeJob:
         try:
             self.pictures = self._decoder.decode(self.frame.picture.data)
             self.quantizer = read_quantizer(self.frame.picture.data) or 0
+            for planes in self.pictures:
+                self._motion.handle_picture(planes, self.frame.timestamp)
         except CodecError as error:
             self.failed = True
             logger.debug("VP8 frame dropped: %s", error)
@@ -173,7 +182,11 @@ class VideoDecodeStage:
         self._queue: Final[deque[AssembledFrame]] = deque()
         self._running: DecodeJob | None = None
         self._round_trip = 0.0
+        self._motion: Final = MotionMeter(self._config.damage)
         self._damaged_at = 0.0
+        self._missed = 0.0  # change of luma that the damaged picture lacks
+        self._last_timestamp: int | None = None  # of the frame before
+        self._distance = 0  # of two frames one behind the other, in ticks
         self._next_request: float | None = None
         self._requested_at: float | None = None  # since the picture was last whole
         self._selected = 0  # times, likewise
@@ -213,6 +226,7 @@ class VideoDecodeStage:
         self.dropped += len(self._queue)
         self._queue.clear()
         self._forget_kept()
+        self._last_timestamp = None
         self._running = None  # what it gives when it comes back belongs to the old source
         self._wait_for_key(now)
 
@@ -245,8 +259,12 @@ class VideoDecodeStage:
             return
         elif not frame.continuous:
             self._damage(now)
+            self._miss(frame)
         elif self.state is DecodeState.WHOLE:
             self._next_request = None  # no doubt any more
+        if frame.continuous and self._last_timestamp is not None:
+            self._distance = frame.timestamp - self._last_timestamp
+        self._last_timestamp = frame.timestamp
         if self._is_too_damaged(now):
             self.dropped += 1
             self._wait_for_key(now)
@@ -259,7 +277,7 @@ class VideoDecodeStage:
         """Return the next frame's job, unless one is out."""
         if self._running is not None or not self._queue:
             return None
-        self._running = DecodeJob(self._lane, self._decoder, self._queue.popleft())
+        self._running = DecodeJob(self._lane, self._decoder, self._queue.popleft(), self._motion)
         return self._running
 
     def handle_job(self, job: DecodeJob, now: float) -> list[Planes]:
@@ -325,6 +343,13 @@ class VideoDecodeStage:
         self._next_request = None
         self._requested_at = None
         self._selected = 0
+        self._missed = 0.0
+
+    def _miss(self, frame: AssembledFrame) -> None:
+        """Note how much the picture lacks that this frame was to change."""
+        if self._last_timestamp is not None:
+            ticks = frame.timestamp - self._last_timestamp - self._distance
+            self._missed += self._motion.missed(ticks / VIDEO_CLOCK_RATE)
 
     def _damage(self, now: float) -> None:
         if self.state is DecodeState.WHOLE:
@@ -336,7 +361,7 @@ class VideoDecodeStage:
         return (
             self.state is DecodeState.DAMAGED
             and self._can_request
-            and now - self._damaged_at > self._config.decode_through
+            and now - self._damaged_at > patience(self._missed, self._config.damage)
         )
 
     def _wait_for_key(self, now: float) -> None:

@@ -11,13 +11,14 @@ from numpy.typing import NDArray
 
 from ringline.media.errors import CodecError
 from ringline.media.parameters import SessionParameters, StreamParameters
-from ringline.media.receive.assemble import AssembledFrame, Assembler
+from ringline.media.receive.assemble import AssembleConfig, AssembledFrame, Assembler
 from ringline.media.receive.audio_stream import AudioStream, AudioStreamConfig
 from ringline.media.receive.conceal import ConcealConfig
 from ringline.media.receive.feedback import FeedbackGenerator
 from ringline.media.receive.jitter_buffer import JitterBuffer, JitterBufferConfig, Play
 from ringline.media.receive.pipeline import ReceivePipeline
 from ringline.media.receive.recover_nack import NackRecovery
+from ringline.media.receive.references import KeptPictures
 from ringline.media.receive.sequence import SequenceTracker
 from ringline.media.rtp.header_extensions import ExtensionIds, HeaderExtensions
 from ringline.media.rtp.packet import RtpPacket
@@ -47,6 +48,7 @@ PARAMETERS = SessionParameters(
             rtx_payload_type=PayloadType(97),
             nack=True,
             pli=True,
+            rpsi=True,
             transport_cc=True,
         ),
     ),
@@ -246,6 +248,37 @@ def test_with_losses_every_whole_frame_comes_out_and_gaps_are_told(
     for before, frame in zip(assemble(kept), assemble(kept)[1:], strict=False):
         follows = frame.timestamp - before.timestamp == 3_000
         assert frame.continuous == follows
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.integers(0, 400), st.integers(0, 60), st.integers(0, 15), st.binary(max_size=4)
+        ),
+        max_size=150,
+    )
+)
+def test_whatever_comes_the_assembler_never_goes_back_and_waits_no_longer_than_it_may(
+    arrivals: list[tuple[int, int, int, bytes]],
+) -> None:
+    """With any numbers, marks of references and bytes, and more than may be held."""
+    assembler = Assembler(AssembleConfig(max_packets=20), kept=KeptPictures())
+    now, reached = 0.0, -1
+    for number, frame, mark, data in arrivals:
+        now += 0.01
+        head = Vp8Descriptor(start=number % 3 != 0, picture_id=frame, reference=mark)
+        payload = head.serialize() + data
+        assembler.handle_packet(number, frame * 3_000, payload, now, marker=number % 3 != 1)
+        assembler.handle_timeout(now)
+        due = assembler.poll_timeout()
+        assert due is None or now < due <= now + 0.3 + 1e-9
+        frames = list(iter(assembler.poll_frame, None))
+        assert all(frame.continuous or not frame.mends for frame in frames)
+        following = assembler.next_sequence
+        assert following is not None
+        assert following >= reached
+        if frames or assembler.skipped:
+            reached = following
 
 
 @given(st.lists(st.tuples(st.integers(0, 300), st.booleans()), max_size=200))

@@ -277,3 +277,36 @@ def test_doubt_ends_when_the_gap_is_filled() -> None:
     call.stage.handle_doubt(1.0)
     call.stage.handle_frame(frame(), 1.0)
     assert call.stage.poll_timeout() is None
+
+
+class MovingDecoder:
+    """Each picture is brighter than the last by as much."""
+
+    def __init__(self, step: int) -> None:
+        self._step = step
+        self._level = 0
+
+    def decode(self, data: bytes) -> list[Planes]:
+        del data
+        self._level = (self._level + self._step) % 256
+        return [np.full((96, 64), self._level, np.uint8)]
+
+
+@pytest.mark.parametrize(("step", "missing", "shown_for"), [(1, 1, 0.4), (1, 60, 0.15)])
+def test_damage_is_shown_for_the_longer_the_less_is_missing(
+    step: int, missing: int, shown_for: float
+) -> None:
+    stage = VideoDecodeStage("decode:1", MovingDecoder(step), can_request=True)
+    shown = []
+    for number in range(100):
+        if 10 <= number < 10 + missing:
+            continue
+        now = number / 32
+        first = number == 10 + missing
+        picture = EncodedPicture(b"x", key=number == 0)
+        sent = AssembledFrame(picture, number * 2_812, not first, now, now)
+        stage.handle_frame(sent, now)
+        if decode(stage, now) and number >= 10 + missing:
+            shown.append(now)
+    assert shown[-1] - shown[0] == pytest.approx(shown_for, abs=0.035)
+    assert stage.state is DecodeState.WAITING
