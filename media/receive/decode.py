@@ -190,6 +190,9 @@ class VideoDecodeStage:
         self._next_request: float | None = None
         self._requested_at: float | None = None  # since the picture was last whole
         self._selected = 0  # times, likewise
+        self._newest: int | None = None  # of the kept pictures, and
+        self._kept_at = 0.0  # when it came, and
+        self._kept_every = 0.0  # how long after the one before
         self._doubted_at: float | None = None  # when one was asked for before anything was lost
         self._is_heard = False  # packets came since then
         self.state = DecodeState.WAITING
@@ -240,7 +243,7 @@ class VideoDecodeStage:
 
         Only by RPSI: what it brings costs little more than any frame.
         """
-        if self.state is not DecodeState.WHOLE or self._kept is None or self._kept.newest is None:
+        if self.state is not DecodeState.WHOLE or not self._is_kept_fresh(now):
             return
         if self._doubted_at is None or now - self._doubted_at >= self._interval():
             self._doubted_at = self._next_request = now
@@ -262,6 +265,7 @@ class VideoDecodeStage:
             self._miss(frame)
         elif self.state is DecodeState.WHOLE:
             self._next_request = None  # no doubt any more
+        self._watch_kept(now)
         if frame.continuous and self._last_timestamp is not None:
             self._distance = frame.timestamp - self._last_timestamp
         self._last_timestamp = frame.timestamp
@@ -368,6 +372,23 @@ class VideoDecodeStage:
         self.state = DecodeState.WAITING
         if self._next_request is None:
             self._next_request = now
+
+    def _watch_kept(self, now: float) -> None:
+        """Learn how often pictures are kept."""
+        if self._kept is not None and self._kept.newest != self._newest:
+            self._newest = self._kept.newest
+            self._kept_every = now - self._kept_at
+            self._kept_at = now
+
+    def _is_kept_fresh(self, now: float) -> bool:
+        """Tell whether the sender has the newest whole picture still when a request comes.
+
+        It keeps each until the one after the next.  For a picture that is gone it would send a
+        key frame, which no doubt is worth.
+        """
+        if self._kept is None or self._kept.newest is None:
+            return False
+        return now - self._kept_at + self._round_trip < 2 * self._kept_every
 
     def _forget_kept(self) -> None:
         if self._kept is not None:

@@ -10,7 +10,7 @@ import pytest
 from ringline.media.receive.stats import VideoReceiveStats
 from ringline.media.simulate import CallConfig, NetworkProfile, SimulatedCall
 
-SEEDS = (1, 2)
+SEEDS = (1, 2, 3)
 START, END = 3.0, 20.0
 NETWORKS = {
     "heavy loss": "rate=2000,delay=40,loss=30|rate=2000,delay=40,loss=10",

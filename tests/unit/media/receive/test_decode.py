@@ -217,8 +217,10 @@ class Selecting:
         self.stage.handle_frame(frame(key=True), 0.0)
         decode(self.stage, 0.0)
         if newest is not None:
-            key = Vp8Descriptor(picture_id=newest)
-            self.kept.handle_frame(key, key=True, continuous=True)
+            for number, now in ((newest - 1, 0.4), (newest, 0.9)):
+                self.kept.handle_frame(Vp8Descriptor(picture_id=number), key=True, continuous=True)
+                self.stage.handle_frame(frame(), now)
+                decode(self.stage, now)
 
     def asked(self, until: float) -> list[tuple[float, int | None]]:
         asked = []
@@ -270,6 +272,15 @@ def test_in_doubt_about_a_gap_only_a_cheap_frame_is_asked_for_once_an_interval()
     poor = Selecting(newest=None)
     poor.stage.handle_doubt(1.0)
     assert poor.asked(1.1) == []
+
+
+def test_doubt_asks_for_nothing_that_the_sender_keeps_no_more() -> None:
+    call = Selecting()  # pictures are kept each half second, the last one at 0.9
+    call.stage.handle_round_trip(0.3)
+    call.stage.handle_doubt(1.65)
+    assert call.asked(2.0) == []
+    call.stage.handle_doubt(1.55)
+    assert call.asked(2.0) == [(1.55, 7)]
 
 
 def test_doubt_ends_when_the_gap_is_filled() -> None:
