@@ -29,6 +29,9 @@ class StreamParameters:
             went before, pictures with forward error correction; :obj:`None` if not negotiated.
         ulpfec_payload_type: Of forward error correction (RFC 5109), inside RED.
         red_rtx_payload_type: Of retransmissions of RED packets, on ``rtx_ssrc`` too.
+        repair_payload_type: Of the repair packets of our own code (:mod:`ringline.media.rtp.rlc`),
+            on a stream of their own; :obj:`None` but between two of our own peers.
+        repair_ssrc: Their stream, by the same rule as ``ssrc``.
         nack: The receiver may ask for lost packets (RFC 4585).
         pli: The receiver may ask for a key frame.
         rpsi: It may ask for a frame predicted from a picture that it has (``nack rpsi``), and
@@ -50,6 +53,8 @@ class StreamParameters:
     red_payload_type: PayloadType | None = None
     ulpfec_payload_type: PayloadType | None = None
     red_rtx_payload_type: PayloadType | None = None
+    repair_payload_type: PayloadType | None = None
+    repair_ssrc: Ssrc | None = None
     nack: bool = False
     pli: bool = False
     rpsi: bool = False

@@ -36,6 +36,8 @@ class Demand:
         video: Whether a picture is sent.
         repair: Whether lost video is sent again.
         loss: Share lost of late, 0.0 to 1.0.
+        residual: Of what is lost, the share that will be sent again: less than all where forward
+            error correction mends the rest.
         frame_rate: Pictures a second.
         packet_size: Largest RTP packet in bytes.
         protection: Forward error correction for the picture, as a share of the picture's bytes.
@@ -49,6 +51,7 @@ class Demand:
     frame_rate: float
     packet_size: int
     protection: float = 0.0
+    residual: float = 1.0
 
 
 @dataclass(slots=True)
@@ -76,7 +79,8 @@ def allocate(budget: float, demand: Demand) -> Allocation:
         rest = max(budget - demand.audio, 0.0)
         if demand.repair and demand.loss >= _MIN_REPAIR_LOSS:
             again = _REPAIR_COPIES * demand.loss * demand.loss
-            share = min(demand.loss + again, _MAX_REPAIR)
+            share = min((demand.loss + again) * demand.residual, _MAX_REPAIR)
+            share /= 1 + demand.protection  # no forward error correction is sent again
             allocation.repair = int(rest * share / (1 + share))
         gross = (rest - allocation.repair) / (1 + demand.protection)
         allocation.protection = int(gross * demand.protection)

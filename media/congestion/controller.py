@@ -22,6 +22,7 @@ from ringline.media.congestion.arrival_groups import ArrivalGroups
 from ringline.media.congestion.delay_trend import DelayTrend, Usage
 from ringline.media.congestion.feedback import FeedbackReport, SendLog, SentPacket
 from ringline.media.congestion.loss import LossModel
+from ringline.media.congestion.loss_bursts import LossBursts
 from ringline.media.congestion.probe import ProbeCluster, ProbePlanner
 from ringline.media.congestion.queue_delay import QueueDelay
 from ringline.media.congestion.reports import ReportRate
@@ -99,6 +100,7 @@ class CongestionController:
         self._reports: Final = ReportRate(config, now=now)
         self._probes: Final = ProbePlanner()
         self._loss: Final = LossModel()
+        self._bursts: Final = LossBursts()
         self._queue = QueueDelay()
         self._groups = ArrivalGroups()
         self._trend = DelayTrend()
@@ -142,6 +144,16 @@ class CongestionController:
     def loss(self) -> float:
         """Share of packets lost of late, 0.0 to 1.0."""
         return self._loss.fraction if self._fed_back else self._reported_loss
+
+    @property
+    def loss_to_protect_from(self) -> float:
+        """Share of packets lost over more seconds, and sooner more where it rises."""
+        return self._bursts.loss if self._fed_back else self._reported_loss
+
+    @property
+    def loss_burst(self) -> float:
+        """Packets lost in a row, mean; 1.0 where nothing is known."""
+        return self._bursts.burst
 
     @property
     def inherent_loss(self) -> float:
@@ -231,6 +243,7 @@ class CongestionController:
             self._hear(report, now)
         report.lost = [packet for packet in report.lost if packet.sent_at >= self._void_before]
         self._loss.handle_report(report, self._queue.seconds)
+        self._bursts.handle_report(report, now)
         path = self._path(now)
         before = self._target.bitrate
         if self._target.update(path, now) and self._target.bitrate < 0.9 * before:

@@ -2,7 +2,8 @@
 
 A packet is told by its SSRC once that is known; before, by its mid (RFC 8843 §9.2), else by a
 payload type that one stream alone uses.  Retransmissions (RFC 4588) are unwrapped here, so that
-later stages see one stream of packets, some of which come late.
+later stages see one stream of packets, some of which come late.  Repair packets of our own code
+are read here, and say in the numbers of the media which packets they are about.
 
 Invariants:
 
@@ -15,13 +16,14 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Literal
 
 from ringline.media.errors import ParseError
 from ringline.media.parameters import SessionParameters, StreamParameters
 from ringline.media.receive.report import ReceptionStatistics
 from ringline.media.receive.sequence import SequenceTracker
 from ringline.media.rtp.packet import RtpPacket
+from ringline.media.rtp.rlc import RlcRepair
 from ringline.media.rtp.rtx import unwrap_rtx
 from ringline.media.units import AUDIO_CLOCK_RATE, VIDEO_CLOCK_RATE, PayloadType, Ssrc
 
@@ -47,7 +49,7 @@ class ArriveCounters:
     """What was dropped here, and why.
 
     Attributes:
-        malformed: Not RTP, or an RTX packet without a number.
+        malformed: Not RTP, an RTX packet without a number, or no repair packet.
         unknown_source: No stream has this SSRC, mid or payload type.
         unknown_payload_type: The stream is known and its payload type is not.
         out_of_range: The sequence number is far from all others (see :mod:`.sequence`).
@@ -67,11 +69,13 @@ class Arrival:
     Attributes:
         stream: What was negotiated about its stream.
         packet: As sent first, also if it came as a retransmission.
-        sequence: Its number, continued without wrapping.
+        sequence: Its number, continued without wrapping; of a repair packet, that of the first
+            packet it covers.
         skipped: How many numbers of its source were jumped over right before it.
         retransmitted: It came as a retransmission.
         recovered: It did not come: forward error correction gave it back.
         restarted: The stream begins anew with this packet: nothing before it is of any use.
+        repair: What it says of other packets, if it is a repair packet and no media.
 
     """
 
@@ -82,13 +86,17 @@ class Arrival:
     retransmitted: bool = False
     recovered: bool = False
     restarted: bool = False
+    repair: RlcRepair | None = None
+
+
+_Flow = Literal["media", "rtx", "repair"]
 
 
 @dataclass(slots=True)
 class _Source:
     ssrc: int
     stream: StreamParameters
-    is_rtx: bool
+    flow: _Flow
     statistics: ReceptionStatistics
     heard_at: float | None = None
     tracker: SequenceTracker = field(default_factory=SequenceTracker)
@@ -111,13 +119,15 @@ class Demultiplexer:
         self._ids: Final = parameters.extension_ids
         self._streams: Final = parameters.receive
         self._sources: Final[dict[int, _Source]] = {}  # by SSRC
-        self._current: Final[dict[tuple[str, bool], _Source]] = {}  # by mid and whether it is RTX
+        self._current: Final[dict[tuple[str, _Flow], _Source]] = {}  # by mid and flow
         self.counters: Final = ArriveCounters()
         for stream in self._streams:
             if stream.ssrc is not None:
-                self._add(stream.ssrc, stream, is_rtx=False)
+                self._add(stream.ssrc, stream, "media")
             if stream.rtx_ssrc is not None:
-                self._add(stream.rtx_ssrc, stream, is_rtx=True)
+                self._add(stream.rtx_ssrc, stream, "rtx")
+            if stream.repair_ssrc is not None:
+                self._add(stream.repair_ssrc, stream, "repair")
 
     def parse(self, data: bytes) -> RtpPacket | None:
         """Read a datagram; :obj:`None` if it is no RTP packet."""
@@ -131,25 +141,25 @@ class Demultiplexer:
     def handle_packet(self, packet: RtpPacket, now: float) -> Arrival | None:
         """Place a packet; :obj:`None` if it has no place, or brought nothing but padding by RTX."""
         source = self._sources.get(packet.ssrc)
-        if source is None or source is not self._current.get((source.stream.mid, source.is_rtx)):
+        if source is None or source is not self._current.get((source.stream.mid, source.flow)):
             source = self._take_over(packet, now)
             if source is None:
                 self.counters.unknown_source += 1
                 return None
-        return (
-            self._place_rtx(source, packet, now)
-            if source.is_rtx
-            else self._place(source, packet, now)
-        )
+        if source.flow == "rtx":
+            return self._place_rtx(source, packet, now)
+        if source.flow == "repair":
+            return self._place_repair(source, packet, now)
+        return self._place(source, packet, now)
 
     def media_ssrc(self, mid: str) -> Ssrc | None:
         """Return the SSRC that a stream comes from, or :obj:`None` before it is known."""
-        source = self._current.get((mid, False))
+        source = self._current.get((mid, "media"))
         return None if source is None else Ssrc(source.ssrc)
 
     def statistics(self) -> list[ReceptionStatistics]:
         """Return the reception of each stream that has come, in the order of negotiation."""
-        sources = (self._current.get((stream.mid, False)) for stream in self._streams)
+        sources = (self._current.get((stream.mid, "media")) for stream in self._streams)
         return [source.statistics for source in sources if source and source.statistics.received]
 
     def mid_of(self, ssrc: int) -> str | None:
@@ -157,8 +167,8 @@ class Demultiplexer:
         source = self._sources.get(ssrc)
         if (
             source is None
-            or source.is_rtx
-            or source is not self._current.get((source.stream.mid, False))
+            or source.flow != "media"
+            or source is not self._current.get((source.stream.mid, "media"))
         ):
             return None
         return source.stream.mid
@@ -193,7 +203,7 @@ class Demultiplexer:
 
     def _place_rtx(self, source: _Source, packet: RtpPacket, now: float) -> Arrival | None:
         source.heard_at = now
-        media = self._current.get((source.stream.mid, False))
+        media = self._current.get((source.stream.mid, "media"))
         original_type = _repaired_type(source.stream, packet.payload_type)
         if original_type is None:
             self.counters.unknown_payload_type += 1
@@ -214,6 +224,28 @@ class Demultiplexer:
         media.statistics.retransmitted_bytes += len(original.payload)
         return Arrival(stream=source.stream, packet=original, sequence=sequence, retransmitted=True)
 
+    def _place_repair(self, source: _Source, packet: RtpPacket, now: float) -> Arrival | None:
+        source.heard_at = now
+        media = self._current.get((source.stream.mid, "media"))
+        if packet.payload_type != source.stream.repair_payload_type:
+            self.counters.unknown_payload_type += 1
+            return None
+        try:
+            repair = RlcRepair.parse(packet.payload)
+        except ParseError as error:
+            self.counters.malformed += 1
+            logger.debug("repair packet dropped: %s", error)
+            return None
+        before = source.tracker.highest
+        placed = source.tracker.handle_number(packet.sequence_number)
+        first = None if media is None else media.tracker.locate(repair.first)
+        if placed is None or first is None:
+            self.counters.out_of_range += 1
+            return None
+        number, restarted = placed
+        skipped = 0 if before is None or restarted else max(0, number - before - 1)
+        return Arrival(source.stream, packet, first, skipped=skipped, repair=repair)
+
     # Sources
 
     def _take_over(self, packet: RtpPacket, now: float) -> _Source | None:
@@ -222,14 +254,18 @@ class Demultiplexer:
         stream = known.stream if known is not None else self._find_stream(packet)
         if stream is None:
             return None
-        is_rtx = _repaired_type(stream, packet.payload_type) is not None
-        current = self._current.get((stream.mid, is_rtx))
+        flow: _Flow = "media"
+        if _repaired_type(stream, packet.payload_type) is not None:
+            flow = "rtx"
+        elif packet.payload_type == stream.repair_payload_type:
+            flow = "repair"
+        current = self._current.get((stream.mid, flow))
         if current is not None and current.ssrc != packet.ssrc:
             heard_at = current.heard_at
             silence = self._config.takeover_silence
             if heard_at is not None and now - heard_at < silence:
                 return None
-        return self._add(packet.ssrc, stream, is_rtx=is_rtx)
+        return self._add(packet.ssrc, stream, flow)
 
     def _find_stream(self, packet: RtpPacket) -> StreamParameters | None:
         mid = packet.extensions.mid
@@ -239,15 +275,16 @@ class Demultiplexer:
         users = [
             s
             for s in self._streams
-            if kind in (s.payload_type, s.red_payload_type) or _repaired_type(s, kind) is not None
+            if kind in (s.payload_type, s.red_payload_type, s.repair_payload_type)
+            or _repaired_type(s, kind) is not None
         ]
         return users[0] if len(users) == 1 else None
 
-    def _add(self, ssrc: int, stream: StreamParameters, *, is_rtx: bool) -> _Source:
+    def _add(self, ssrc: int, stream: StreamParameters, flow: _Flow) -> _Source:
         clock_rate = AUDIO_CLOCK_RATE if stream.kind == "audio" else VIDEO_CLOCK_RATE
-        source = _Source(ssrc, stream, is_rtx, ReceptionStatistics(Ssrc(ssrc), clock_rate))
+        source = _Source(ssrc, stream, flow, ReceptionStatistics(Ssrc(ssrc), clock_rate))
         self._sources[ssrc] = source
-        self._current[stream.mid, is_rtx] = source
+        self._current[stream.mid, flow] = source
         if len(self._sources) > self._config.max_sources:
             current = {id(source) for source in self._current.values()}
             old = next((s for s in self._sources.values() if id(s) not in current), None)

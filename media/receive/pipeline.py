@@ -2,7 +2,8 @@
 
 ::
 
-    packet ─> Demultiplexer ─┬─> NackRecovery ──────────────> NACK
+    packet ─> Demultiplexer ─┬─> RlcRecovery (what is lost comes back here)
+                 │           ├─> NackRecovery ──────────────> NACK
                  │           ├─> RedRecovery ─> AudioStream ──> sound, one frame each 20 ms
                  │           └─> UlpFecRecovery ─> VideoStream ──> jobs, pictures, PLI, RPSI
                  ├─> FeedbackGenerator ──> transport-wide feedback
@@ -42,12 +43,15 @@ from ringline.media.receive.feedback import FeedbackConfig, FeedbackGenerator
 from ringline.media.receive.jitter_buffer import JitterBufferConfig
 from ringline.media.receive.recover_nack import NackConfig, NackRecovery, recovery_deadline
 from ringline.media.receive.recover_red import RedRecovery
+from ringline.media.receive.recover_rlc import RlcRecovery, RlcRecoveryConfig
 from ringline.media.receive.recover_ulpfec import UlpFecConfig, UlpFecRecovery
 from ringline.media.receive.render import RenderConfig
 from ringline.media.receive.report import ReportConfig, ReportTimer
 from ringline.media.receive.stats import AudioReceiveStats, ReceiveStats, VideoReceiveStats
 from ringline.media.receive.synchronize import LipSync, SenderClock, SynchronizeConfig
 from ringline.media.receive.video_stream import VideoStream
+from ringline.media.rtp.packet import RtpPacket
+from ringline.media.rtp.rlc import RlcRepair
 from ringline.media.rtp.rtcp import (
     Nack,
     PictureLossIndication,
@@ -97,6 +101,7 @@ class ReceiveConfig:
     report: ReportConfig = field(default_factory=ReportConfig)
     nack: NackConfig = field(default_factory=NackConfig)
     ulpfec: UlpFecConfig = field(default_factory=UlpFecConfig)
+    rlc: RlcRecoveryConfig = field(default_factory=RlcRecoveryConfig)
     jitter_buffer: JitterBufferConfig = field(default_factory=JitterBufferConfig)
     conceal: ConcealConfig = field(default_factory=ConcealConfig)
     audio: AudioStreamConfig = field(default_factory=AudioStreamConfig)
@@ -122,6 +127,7 @@ class _Stream:
     parameters: StreamParameters
     clock: SenderClock
     nack: NackRecovery | None
+    rlc: RlcRecovery | None = None  # only of video
     audio: AudioStream | None = None
     red: RedRecovery | None = None
     late_copies: int = 0
@@ -194,6 +200,8 @@ class ReceivePipeline:
             if parameters.red_payload_type is not None:
                 stream.red = RedRecovery(parameters.payload_type, parameters.red_payload_type)
         else:
+            if parameters.repair_payload_type is not None:
+                stream.rlc = RlcRecovery(config.rlc)
             stream.video = VideoStream(
                 parameters.mid,
                 codecs.video_decoder("VP8"),
@@ -231,6 +239,9 @@ class ReceivePipeline:
             return
         self._reports.handle_packet(now)
         stream = self._streams[arrival.stream.mid]
+        if arrival.repair is not None:
+            self._repair(stream, arrival.sequence, arrival.repair, now)
+            return
         if arrival.restarted:
             self._restart(stream, arrival, now)
         stream.packets += 1
@@ -387,6 +398,11 @@ class ReceivePipeline:
                 entry.fec_bytes_received = stream.fec.bytes
                 entry.fec_packets_discarded = stream.fec.discarded
                 entry.repairs.fec = stream.fec.recovered
+            if stream.rlc is not None:
+                entry.repairs.fec = stream.rlc.recovered
+                entry.fec_packets_received = stream.rlc.received
+                entry.fec_bytes_received = stream.rlc.received_bytes
+                entry.fec_packets_discarded = stream.rlc.discarded
             ssrc = self._demultiplexer.media_ssrc(mid)
             reception = receptions.get(ssrc) if ssrc is not None else None
             if reception is not None:
@@ -442,6 +458,9 @@ class ReceivePipeline:
                 marker=packet.marker,
                 retransmitted=arrival.retransmitted or arrival.recovered,
             )
+            if stream.rlc is not None and not arrival.recovered:
+                recovered = stream.rlc.handle_media(arrival.sequence, packet)
+                self._deliver_recovered(stream, recovered, now)
             _expect_repair(stream, now)
 
     def _recover_copies(
@@ -459,6 +478,20 @@ class ReceivePipeline:
             elif not audio.handle_copy(block.sequence, block.timestamp, block.payload, now):
                 stream.late_copies += 1
 
+    def _repair(self, stream: _Stream, first: int, repair: RlcRepair, now: float) -> None:
+        if stream.rlc is None:
+            return
+        if stream.nack is not None:
+            stream.nack.handle_repair(first + repair.count - 1, now)
+        self._deliver_recovered(stream, stream.rlc.handle_repair(first, repair, now), now)
+        _expect_repair(stream, now)
+
+    def _deliver_recovered(
+        self, stream: _Stream, packets: list[tuple[int, RtpPacket]], now: float
+    ) -> None:
+        for sequence, packet in packets:
+            self._deliver(stream, Arrival(stream.parameters, packet, sequence, recovered=True), now)
+
     def _rtt(self) -> float:
         default = self._config.nack.default_round_trip
         return default if self._round_trip is None else self._round_trip
@@ -468,6 +501,8 @@ class ReceivePipeline:
         if stream.ssrc is not None:
             if stream.nack is not None:
                 stream.nack.restart()
+            if stream.rlc is not None:
+                stream.rlc.restart()
             if stream.audio is not None:
                 stream.audio.restart()
             if stream.red is not None:

@@ -10,7 +10,8 @@ Two signs tell that a packet is missing:
   that miss a 100 ms deadline at 10 % loss from 10 % to 2 %.
 
 A packet is asked for at once where the path does not reorder, else after the time in which most
-reordered packets come; again each round trip; never once its deadline has passed.  When it should
+reordered packets come; where forward error correction flows, after the time in which that mends
+most losses; again each round trip; never once its deadline has passed.  When it should
 come is told to those who have to bridge the time.
 
 Invariants:
@@ -22,6 +23,7 @@ Invariants:
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Final
 
@@ -31,6 +33,10 @@ __all__ = ["NackConfig", "NackRecovery", "recovery_deadline"]
 
 _REORDER_BIN: Final = 0.005
 _REORDER_FORGET: Final = 0.98
+_MEND_BIN: Final = 0.005
+_MEND_SHARE: Final = 0.9
+"""Of the losses that forward error correction mends, those to wait for."""
+
 _ANSWER_SMOOTHING: Final = 0.1
 """Weight of each new answer: ten losses tell how long repair takes here, pacing included."""
 
@@ -73,6 +79,17 @@ class NackConfig:
     max_wait: float = 0.05
     """Seconds that reordering may make us wait before asking."""
 
+    hold: float = 0.035
+    """Seconds that forward error correction is given before asking, until it is known how long it
+    takes: the repair packets of this picture, and of the next at 30 a second."""
+
+    min_hold: float = 0.01
+    max_hold: float = 0.07
+    """Bounds of what is learned: two pictures at 30 a second, one at 15."""
+
+    hold_after: float = 0.5
+    """Seconds after the last repair packet for which more are reckoned with."""
+
     max_request: int = 200
     """Numbers of one request, so that it fits a datagram."""
 
@@ -113,6 +130,8 @@ class NackRecovery:
         self._round_trip = self._config.default_round_trip
         self._deadline = recovery_deadline(self._config, None)
         self._due: float | None = None
+        self._mending: Final = DelayHistogram(bin_width=_MEND_BIN)
+        self._mended_until = -math.inf  # forward error correction is reckoned with
         self._answer_time: float | None = None  # from a request to its packet, smoothed
         self.requests = 0
         self.recovered = 0
@@ -146,11 +165,20 @@ class NackRecovery:
 
     def handle_recovered(self, sequence: int, now: float) -> None:
         """Take the continued number of a packet that did not come and is not missed any more."""
-        if self._missing.pop(sequence, None) is not None:
+        missing = self._missing.pop(sequence, None)
+        if missing is not None:
             self._reordering.add(0.0)
+            self._mending.add(now - missing.noticed_at)
         elif self._highest is not None and sequence > self._highest:
             self._notice(self._highest + 1, sequence, now)
             self._highest = sequence
+
+    def handle_repair(self, last: int, now: float) -> None:
+        """Take note of a repair packet: all numbers up to ``last`` are on their way or lost."""
+        self._mended_until = now + self._config.hold_after
+        if self._highest is not None and last > self._highest:
+            self._notice(self._highest + 1, last + 1, now)
+            self._highest = last
 
     def handle_transport_gap(self, count: int, now: float) -> None:
         """Suspect that the next ``count`` packets are lost: that many of the transport are.
@@ -178,14 +206,16 @@ class NackRecovery:
             answer is overdue is taken to have been lost.
 
         """
-        if not self._missing:
+        missing = self._first_certain(now)
+        if missing is None:
             return None
-        missing = self._missing[min(self._missing)]
         answer = self._retry() if self._answer_time is None else self._answer_time
         answer += self._config.retry_margin
         if missing.asked_at is not None and now < missing.asked_at + answer:
             return missing.asked_at + answer, missing.next_request + answer
         when = max(missing.next_request, now) + answer
+        if missing.asked_at is None and now < self._mended_until:
+            return max(missing.next_request, now), when
         return when, when + self._retry()
 
     def is_doubtful(self, now: float) -> bool:
@@ -253,9 +283,20 @@ class NackRecovery:
     def _add(self, sequence: int, now: float, *, suspected: bool) -> None:
         if len(self._missing) >= self._config.max_missing:
             del self._missing[next(iter(self._missing))]
-        request = now + self._wait()
+        request = now + max(self._wait(), self._hold(now))
         self._missing[sequence] = _Missing(now, request, suspected=suspected)
         self._wake(request)
+
+    def _first_certain(self, now: float) -> _Missing | None:
+        """Return the oldest missing packet; a mere suspicion only where nothing tells better."""
+        numbers = sorted(self._missing)
+        if now < self._mended_until:
+            numbers = [
+                number
+                for number in numbers
+                if not self._missing[number].suspected or self._missing[number].requests
+            ]
+        return self._missing[numbers[0]] if numbers else None
 
     def _retry(self) -> float:
         """Return the seconds between two requests for the same packet."""
@@ -266,6 +307,15 @@ class NackRecovery:
         # The first bin is packets that were lost or hardly late.
         usual = self._reordering.quantile(0.5)
         return 0.0 if usual <= _REORDER_BIN else min(usual, self._config.max_wait)
+
+    def _hold(self, now: float) -> float:
+        """Return how long forward error correction has before a packet is asked for."""
+        config = self._config
+        if now >= self._mended_until:
+            return 0.0
+        if self._mending.observations == 0:
+            return config.hold
+        return min(max(self._mending.quantile(_MEND_SHARE), config.min_hold), config.max_hold)
 
     def _learn(self, missing: _Missing, now: float, *, retransmitted: bool) -> None:
         """Tell a reordered packet from a repaired one, and remember which is usual here."""

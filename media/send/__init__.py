@@ -4,11 +4,12 @@
 
     frames ─> capture ─> encode ─> packetize ─> pace ─> transmit ─> bytes
                             ^                    ^         │
-                            │       protect_rtx ─┘ <───────┤ history of what left
+                            │       protect_rlc, protect_rtx <── what left
                             └── allocate <── ringline.media.congestion <── log of what left
 
 :mod:`.pipeline` wires them in this order; :mod:`.streams` keeps together what belongs to one
-stream.  Beside the road: :mod:`.scale` (size and frame rate by bitrate), :mod:`.report` (sender
+stream.  :mod:`.protection` says how much forward error correction is worth its rate.  Beside the
+road: :mod:`.scale` (size and frame rate by bitrate), :mod:`.report` (sender
 reports, round trip), :mod:`.limitation`, :mod:`.stats` and :mod:`.events`.
 """
 

@@ -13,6 +13,8 @@ Invariants:
 1. Packets of one priority leave in the order they came.
 2. An audio packet leaves at once.
 3. Debt is never more than ``max_debt`` seconds of traffic, so one large frame cannot silence us.
+4. Forward error correction lets video pass that came up to ``max_fec_delay`` later, and no other.
+   At most ``max_fec`` seconds of it wait: it is the first to go.
 """
 
 from __future__ import annotations
@@ -40,11 +42,12 @@ class Priority(IntEnum):
     AUDIO = 0
     RETRANSMISSION = 1
     PARITY = 2
-    """Before video: it is queued when a picture's last packet leaves, and between the packets of
-    the next one its sequence number would be a hole."""
+    """Of ULPFEC.  Before video: it is queued when a picture's last packet leaves, and between the
+    packets of the next one its sequence number would be a hole."""
 
     VIDEO = 3
-    PADDING = 4
+    FEC = 4
+    PADDING = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +61,14 @@ class PaceConfig:
     """Seconds of waiting video, at the pacing rate, from which it is thrown away: by then the call
     is better served by a fresh key frame."""
 
+    max_fec: float = 0.15
+    """Seconds of waiting forward error correction, at the pacing rate; beyond, the oldest goes.
+    What has waited for so long protects what nobody waits for any more."""
+
+    max_fec_delay: float = 0.025
+    """Seconds that it may have waited and still lets a picture pass: not quite a picture's
+    distance, so that of two pictures in the queue only the second waits for the first's repair."""
+
     max_audio: int = 3
     """Frames of sound kept while the path is gone: 60 ms, more would only be played late."""
 
@@ -69,6 +80,7 @@ class Outgoing:
     Attributes:
         size: Bytes on the wire, headers of every layer included.
         probe: The probe cluster that it left as part of.
+        queued_at: When it came; decides between video and its forward error correction alone.
 
     """
 
@@ -76,6 +88,7 @@ class Outgoing:
     priority: Priority
     size: int
     probe: int | None = None
+    queued_at: float = 0.0
 
 
 class Pacer:
@@ -93,7 +106,8 @@ class Pacer:
         self._config: Final = config
         self._can_pad: Final = can_pad
         self._queues: Final[tuple[deque[Outgoing], ...]] = tuple(deque() for _ in Priority)
-        self._queued_bytes = 0  # of all but audio
+        self._queued_bytes = 0  # of all but audio and forward error correction
+        self._fec_bytes = 0  # of that
         self._debt = 0.0  # bits sent but not yet drained
         self._drained_at = now
         self._rate = float(rate)
@@ -120,6 +134,10 @@ class Pacer:
         if outgoing.priority is Priority.AUDIO:
             if len(queue) > self._config.max_audio:
                 queue.popleft()
+        elif outgoing.priority is Priority.FEC:
+            self._fec_bytes += outgoing.size
+            while self._fec_bytes * 8 > self._rate * self._config.max_fec and len(queue) > 1:
+                self._fec_bytes -= queue.popleft().size
         else:
             self._queued_bytes += outgoing.size
 
@@ -133,10 +151,9 @@ class Pacer:
     def drop_video(self) -> int:
         """Throw away everything but sound; return how many packets of video that were."""
         dropped = len(self._queues[Priority.VIDEO])
-        for priority in Priority:
-            if priority is not Priority.AUDIO:
-                self._queues[priority].clear()
-        self._queued_bytes = 0
+        for queue in self._queues[Priority.RETRANSMISSION :]:
+            queue.clear()
+        self._queued_bytes = self._fec_bytes = 0
         self._probe = None
         return dropped
 
@@ -144,7 +161,7 @@ class Pacer:
 
     @property
     def queued_bytes(self) -> int:
-        """Bytes that wait, sound not counted."""
+        """Bytes that wait; not counted is sound, and forward error correction, which gives way."""
         return self._queued_bytes
 
     @property
@@ -162,12 +179,13 @@ class Pacer:
             return self._leave(audio.popleft(), now)
         if not self._is_open(now):
             return None
-        for queue in self._queues:
-            if queue:
-                outgoing = queue.popleft()
-                self._queued_bytes -= outgoing.size
-                return self._leave(outgoing, now)
-        return None
+        if (outgoing := self._next()) is None:
+            return None
+        if outgoing.priority is Priority.FEC:
+            self._fec_bytes -= outgoing.size
+        else:
+            self._queued_bytes -= outgoing.size
+        return self._leave(outgoing, now)
 
     def poll_padding(self, now: float) -> int | None:
         """Return how many bytes of padding a probe needs now, or :obj:`None`.
@@ -198,6 +216,17 @@ class Pacer:
             return now >= self._probe_next_at
         # A millionth of a second's worth: rounding must not cost another turn of the timer.
         return self._debt <= self._rate * 1e-6
+
+    def _next(self) -> Outgoing | None:
+        video, fec = self._queues[Priority.VIDEO], self._queues[Priority.FEC]
+        if video and fec and video[0].queued_at - fec[0].queued_at > self._config.max_fec_delay:
+            before = self._queues[: Priority.VIDEO]
+            first = next((queue for queue in before if queue), fec)
+            return first.popleft()
+        for queue in self._queues:
+            if queue:
+                return queue.popleft()
+        return None
 
     def _leave(self, outgoing: Outgoing, now: float) -> Outgoing:
         bits = outgoing.size * 8

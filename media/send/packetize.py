@@ -20,6 +20,9 @@ __all__ = ["OpusPacketizer", "Vp8Packetizer", "header_size"]
 _RTX_NUMBER: Final = 2
 """Bytes that a retransmission adds (RFC 4588 §4): room is left for them."""
 
+_LEAST_PART: Final = 150
+"""Bytes below which a picture is not cut finer than it must be."""
+
 
 def header_size(ids: ExtensionIds, mid: str) -> int:
     """Return the most bytes that header and extensions of a packet take."""
@@ -46,6 +49,7 @@ class Vp8Packetizer:
         layered: Tell the temporal layer, of which there is one, and its count of pictures.  Where
             sequence numbers are used for more than pictures, a receiver that has lost some cannot
             know by the numbers whether it has all pictures; libwebrtc does by these.
+        reserve: Bytes that a packet made of it may be longer.
 
     """
 
@@ -57,11 +61,12 @@ class Vp8Packetizer:
         first_picture_id: int,
         max_payload: int,
         layered: bool = False,
+        reserve: int = _RTX_NUMBER,
     ) -> None:
         self._payload_type: Final = payload_type
         self._ssrc: Final = ssrc
         self._picture_id = first_picture_id & 0x7FFF
-        self._max_payload: Final = max_payload - _RTX_NUMBER
+        self._max_payload: Final = max_payload - max(reserve, _RTX_NUMBER)
         self._layered: Final = layered
 
     @property
@@ -74,8 +79,12 @@ class Vp8Packetizer:
         picture: EncodedPicture,
         timestamp: int,
         reference: ReferenceMark = ReferenceMark.LAST,
+        *,
+        split: int = 1,
     ) -> list[RtpPacket]:
         """Return the packets of one frame, the marker on the last.
+
+        There are ``split`` times as many as there must be, unless they would be tiny.
 
         They are of equal size within a byte: a small last packet would cost a whole header, and
         a frame whose packets differ little spreads evenly through the pacer.
@@ -89,7 +98,8 @@ class Vp8Packetizer:
         first = descriptor.serialize()
         self._picture_id = (self._picture_id + 1) & 0x7FFF
         data = picture.data
-        count = -(-len(data) // (self._max_payload - len(first)))
+        least = -(-len(data) // (self._max_payload - len(first)))
+        count = max(least, min(least * split, len(data) // _LEAST_PART))
         size, larger = divmod(len(data), count)
         packets = []
         position = 0

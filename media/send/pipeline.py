@@ -10,9 +10,11 @@
                  ├ report blocks ─> SenderReports (round trip, loss)   v
                  └ transport-cc, REMB, loss ─> CongestionController ─> allocate ─> encoders, Pacer
 
-Copies of sound (RED) are made in its stream, which also chooses them; forward error correction for
-pictures in :meth:`_depart`, where packets have the numbers that parity names them by.
-``Demand.protection`` is its share of the picture's rate.
+Copies of sound (RED) are made in its stream, which also chooses them; ULPFEC for pictures in
+:meth:`_depart`, where packets have the numbers that parity names them by.  Between two of our own
+peers each picture is followed by repair packets (:mod:`.protect_rlc`) instead, as many as
+:mod:`.protection` says.  Only their places wait in the pacer; they are made when they leave, over
+what has left by then.  ``Demand.protection`` is the share of either.
 
 **Drain rule**: after each input (``handle_*``, ``set_*``, ``request_*``) the caller drains
 ``poll_job``, ``poll_rtcp``, ``poll_packet`` and ``poll_event`` until each is :obj:`None`, then arms
@@ -33,7 +35,7 @@ import math
 import random
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from ringline.media.codecs.registry import CodecRegistry
@@ -72,6 +74,7 @@ from ringline.media.send.pace import Outgoing, PaceConfig, Pacer, Priority
 from ringline.media.send.packetize import header_size
 from ringline.media.send.protect_rtx import RtxConfig
 from ringline.media.send.protect_ulpfec import ulpfec_protection
+from ringline.media.send.protection import Protection, VideoPath
 from ringline.media.send.report import SenderReports
 from ringline.media.send.stats import SendStats, SendStreamStats
 from ringline.media.send.streams import AudioStream, VideoStream
@@ -159,6 +162,7 @@ class SendPipeline:
         )
         self._transmit_by_ssrc: Final[dict[int, TransmitStream]] = {}
         self._video_by_ssrc: Final[dict[int, VideoStream]] = {}
+        self._video_by_repair_ssrc: Final[dict[int, VideoStream]] = {}
         for each in self._audio.values():
             self._transmit_by_ssrc[each.media.ssrc] = each.media
         for video in self._video.values():
@@ -166,6 +170,9 @@ class SendPipeline:
             self._video_by_ssrc[video.media.ssrc] = video
             if video.rtx is not None:
                 self._transmit_by_ssrc[video.rtx.ssrc] = video.rtx
+            if video.repair is not None:
+                self._transmit_by_ssrc[video.repair.ssrc] = video.repair
+                self._video_by_repair_ssrc[video.repair.ssrc] = video
         self._controller: Final = CongestionController(config.rate, now=now)
         self._pacer: Final = Pacer(
             config.pace,
@@ -182,6 +189,7 @@ class SendPipeline:
             stream.mid: header_size(ids, stream.mid) for stream in parameters.send
         }
         self._connected = False
+        self._pictures_bitrate = 0
         self._announced_bitrate = self._controller.target_bitrate
         self._dropped = 0
         self._bytes_on_wire = 0
@@ -208,7 +216,7 @@ class SendPipeline:
             logger.debug("sound not encoded: %s", error)
             return
         if packet is not None:
-            self._queue(packet, Priority.AUDIO, stream.parameters.mid)
+            self._queue(packet, Priority.AUDIO, stream.parameters.mid, now)
 
     def handle_video_frame(self, frame: VideoFrame, now: float) -> None:
         """Send a picture, unless it is late, the encoder is busy or the path is full.
@@ -254,7 +262,9 @@ class SendPipeline:
             stream.stats.total_encode_time += job.seconds
             packets = stream.handle_picture(picture, job.media_time, now, reference=job.reference)
             for packet in packets:
-                self._queue(packet, Priority.VIDEO, stream.parameters.mid)
+                self._queue(packet, Priority.VIDEO, stream.parameters.mid, now)
+            for packet in stream.protect(packets, key=picture.key):
+                self._queue(packet, Priority.FEC, stream.parameters.mid, now)
             self._drop_if_overfull(stream)
 
     def handle_rtcp(self, packet: RtcpPacket, now: float) -> None:
@@ -352,15 +362,11 @@ class SendPipeline:
         if not self._connected:
             return None
         self._probe(now)
-        outgoing = self._pacer.poll_packet(now)
-        if outgoing is None:
-            size = self._pacer.poll_padding(now)
-            if size is None or not self._pad(size):
-                return None
-            outgoing = self._pacer.poll_packet(now)
-            if outgoing is None:
-                return None
-        return self._depart(outgoing, now)
+        while (outgoing := self._pacer.poll_packet(now)) is not None or self._pad(now):
+            data = None if outgoing is None else self._depart(outgoing, now)
+            if data is not None:
+                return data
+        return None
 
     def poll_rtcp(self, now: float) -> RtcpPacket | None:
         """Return a sender report, or the description that goes with it."""
@@ -395,6 +401,9 @@ class SendPipeline:
                 stats.header_bytes_sent += video.rtx.header_bytes
                 stats.retransmitted_packets_sent = video.rtx.packets
                 stats.retransmitted_bytes_sent = video.rtx.payload_bytes
+            if video.repair is not None:
+                stats.fec_packets_sent = video.repair.packets
+                stats.fec_bytes_sent = video.repair.payload_bytes
             stats.frame_width, stats.frame_height = video.encode.size
             stats.frames_per_second = video.frames_per_second(now)
             limitation = video.limitation
@@ -430,15 +439,21 @@ class SendPipeline:
             known = self._controller.feedback_round_trip
         return _DEFAULT_ROUND_TRIP if known is None else known
 
-    def _queue(self, packet: RtpPacket, priority: Priority, mid: str) -> None:
+    def _queue(self, packet: RtpPacket, priority: Priority, mid: str, now: float) -> None:
         size = self._header_size[mid] + len(packet.payload) + packet.padding + LAYER_OVERHEAD
-        self._pacer.handle_packet(Outgoing(packet, priority, size))
+        self._pacer.handle_packet(Outgoing(packet, priority, size, queued_at=now))
 
-    def _depart(self, outgoing: Outgoing, now: float) -> bytes:
+    def _depart(self, outgoing: Outgoing, now: float) -> bytes | None:
+        """Return the bytes of a packet; :obj:`None` if there is nothing left for it to repair."""
         packet = outgoing.packet
         stream = self._transmit_by_ssrc[packet.ssrc]
         is_media = outgoing.priority in (Priority.AUDIO, Priority.PARITY, Priority.VIDEO)
-        if is_media:
+        if outgoing.priority is Priority.FEC:
+            repair = self._make_repair(packet, now)
+            if repair is None:
+                return None
+            packet = repair
+        if is_media or outgoing.priority is Priority.FEC:
             stream.number(packet)
         video = self._video_by_ssrc.get(packet.ssrc)
         fec = None if video is None or not is_media else video.fec
@@ -453,17 +468,23 @@ class SendPipeline:
             video.reports.handle_sent(now)
             if fec is not None and is_protected:
                 for parity in fec.handle_sent(packet, data, now):
-                    self._queue(parity, Priority.PARITY, video.parameters.mid)
+                    self._queue(parity, Priority.PARITY, video.parameters.mid, now)
             elif fec is not None:
                 packet = fec.stand_in(packet)
             if is_media and video.parameters.nack:
                 video.history.handle_sent(packet, now, self._round_trip_guess)
+            if is_media and video.rlc is not None:
+                video.rlc.handle_sent(packet, now)
         elif outgoing.priority is Priority.AUDIO:
             audio = self._audio[stream.parameters.mid]
             audio.reports.handle_sent(now)
             if number is not None:
                 audio.handle_departure(number)
         return data
+
+    def _make_repair(self, placeholder: RtpPacket, now: float) -> RtpPacket | None:
+        video = self._video_by_repair_ssrc.get(placeholder.ssrc)
+        return None if video is None or video.rlc is None else video.rlc.make_repair(now)
 
     def _drop_if_overfull(self, stream: VideoStream) -> None:
         if self._pacer.overfull:
@@ -482,11 +503,14 @@ class SendPipeline:
         if cluster is not None:
             self._pacer.start_probe(cluster, now)
 
-    def _pad(self, size: int) -> bool:
+    def _pad(self, now: float) -> bool:
+        size = self._pacer.poll_padding(now)
+        if size is None:
+            return False
         for video in self._video.values():
             packet = video.history.padding(size)
             if packet is not None:
-                self._queue(packet, Priority.PADDING, video.parameters.mid)
+                self._queue(packet, Priority.PADDING, video.parameters.mid, now)
                 return True
         return False
 
@@ -504,7 +528,7 @@ class SendPipeline:
             target_bitrate=self._controller.target_bitrate,
         )
         for packet in packets:
-            self._queue(packet, Priority.RETRANSMISSION, stream.parameters.mid)
+            self._queue(packet, Priority.RETRANSMISSION, stream.parameters.mid, now)
 
     def _handle_key_frame_request(self, ssrc: int, now: float, *, full: bool) -> None:
         stream = self._video_by_ssrc.get(ssrc)
@@ -554,7 +578,8 @@ class SendPipeline:
             for audio in self._audio.values()
             if not audio.muted
         )
-        protection = 0.0
+        decision = self._protect(active, now)
+        protection = decision.ratio
         for stream in active:
             if stream.fec is not None:
                 stream.fec.set_protection(*ulpfec_protection(loss, self._round_trip_guess))
@@ -568,11 +593,36 @@ class SendPipeline:
                 loss=loss,
                 protection=protection,
                 frame_rate=max((stream.encode.frame_rate for stream in active), default=0.0),
-                packet_size=self._config.max_packet_size,
+                packet_size=self._config.max_packet_size // decision.split,
+                residual=decision.residual,
             ),
         )
+        self._pictures_bitrate = (
+            allocation.video_gross + allocation.repair + allocation.protection
+        ) // max(1, len(active))
         for stream in active:
             self._allocate_video(stream, allocation.video // len(active), target, now)
+
+    def _protect(self, active: list[VideoStream], now: float) -> Protection:
+        """Let the policy of each stream decide; return what the budget has to know of it."""
+        mean = Protection()
+        for stream in active:
+            if stream.rlc is None:
+                continue
+            path = VideoPath(
+                loss=self._controller.loss_to_protect_from,
+                burst=self._controller.loss_burst,
+                round_trip=self._round_trip_guess,
+                bitrate=self._pictures_bitrate,
+                frame_rate=stream.frames_per_second(now) or stream.encode.frame_rate,
+                packet_size=self._config.max_packet_size + LAYER_OVERHEAD,
+                retransmission=stream.parameters.nack,
+            )
+            protection = stream.policy.update(path, now)
+            # Repair packets are as long as the longest that they cover.
+            ratio = protection.ratio * stream.rlc.relative_size
+            mean = replace(protection, share=ratio / (1.0 + ratio))
+        return mean
 
     def _allocate_video(self, stream: VideoStream, share: int, target: int, now: float) -> None:
         before: PauseReason | None = stream.encode.paused

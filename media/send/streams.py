@@ -16,6 +16,7 @@ from ringline.media.frames import AudioFrame, EncodedPicture
 from ringline.media.parameters import StreamParameters
 from ringline.media.rtp.header_extensions import ExtensionIds
 from ringline.media.rtp.packet import HEADER_SIZE, RtpPacket
+from ringline.media.rtp.rlc import RLC_OVERHEAD
 from ringline.media.rtp.vp8 import ReferenceMark
 from ringline.media.send.capture import AudioTiming
 from ringline.media.send.encode import EncodeConfig, VideoEncode
@@ -24,8 +25,10 @@ from ringline.media.send.frame_audio import AudioFramer
 from ringline.media.send.limitation import QualityLimitation
 from ringline.media.send.packetize import OpusPacketizer, Vp8Packetizer, header_size
 from ringline.media.send.protect_red import RedProtection
+from ringline.media.send.protect_rlc import RlcConfig, RlcProtection
 from ringline.media.send.protect_rtx import RtxConfig, RtxHistory
 from ringline.media.send.protect_ulpfec import PARITY_OVERHEAD, UlpFecProtection, ulpfec_types
+from ringline.media.send.protection import ProtectionPolicy
 from ringline.media.send.report import ReportSchedule
 from ringline.media.send.stats import SendStreamStats
 from ringline.media.send.transmit import TransmitStream
@@ -212,10 +215,20 @@ class VideoStream:
         self.history: Final = RtxHistory(
             rtx_config, stream=rtx, first_sequence_number=rng.getrandbits(15)
         )
+        self.policy: Final = ProtectionPolicy()
+        self.rlc: Final = _make_rlc(parameters)
+        self.repair: Final = (
+            None
+            if self.rlc is None or parameters.repair_ssrc is None
+            else TransmitStream(
+                parameters, parameters.repair_ssrc, first_sequence_number=rng.getrandbits(15)
+            )
+        )
         self.reports: Final = ReportSchedule(rng)
         self.limitation: Final = QualityLimitation(now)
         self.stats: Final = SendStreamStats("video", parameters.mid, ssrc)
-        types = ulpfec_types(parameters)
+        # Between our own peers the finer code does what ULPFEC does with others.
+        types = ulpfec_types(parameters) if self.rlc is None else None
         self.fec: Final = None if types is None else UlpFecProtection(parameters, types, ids)
         headers = header_size(ids, parameters.mid)
         if self.fec is not None:
@@ -225,6 +238,7 @@ class VideoStream:
             ssrc=ssrc,
             first_picture_id=rng.getrandbits(15),
             max_payload=max_packet_size - headers,
+            reserve=0 if self.rlc is None else RLC_OVERHEAD,
             layered=self.fec is not None,
         )
         self._timestamp_offset: Final = rng.getrandbits(32)
@@ -248,7 +262,17 @@ class VideoStream:
         if self.encode.references is not None:
             number = self._packetizer.next_picture_id
             mark = self.encode.references.handle_picture(number, picture, reference, now)
-        return self._packetizer.packetize(picture, self._wrap(media_time), mark)
+        split = 1 if picture.key or self.rlc is None else self.policy.protection.split
+        return self._packetizer.packetize(picture, self._wrap(media_time), mark, split=split)
+
+    def protect(self, packets: list[RtpPacket], *, key: bool) -> list[RtpPacket]:
+        """Return places in the queue for the repair packets that are to follow a picture."""
+        if self.rlc is None or not packets:
+            return []
+        protection = self.policy.protection
+        count = self.rlc.owed(len(packets), protection.key_ratio if key else protection.ratio)
+        size = max(len(packet.payload) for packet in packets)
+        return [self.rlc.make_placeholder(size) for _ in range(count)]
 
     def frames_per_second(self, now: float) -> float:
         """Return how many pictures were encoded in the last second."""
@@ -277,3 +301,10 @@ def _ssrc(parameters: StreamParameters) -> Ssrc:
     if parameters.ssrc is None:
         raise ValueError(f"stream {parameters.mid!r} is to be sent and has no SSRC")
     return parameters.ssrc
+
+
+def _make_rlc(parameters: StreamParameters) -> RlcProtection | None:
+    payload_type, ssrc = parameters.repair_payload_type, parameters.repair_ssrc
+    if payload_type is None or ssrc is None:
+        return None
+    return RlcProtection(RlcConfig(), payload_type=payload_type, ssrc=ssrc)

@@ -245,6 +245,8 @@ def session_parameters(index: int, *, ulpfec: bool = False, rpsi: bool = True) -
             rtx_ssrc=Ssrc(first + 2),
             red_payload_type=PayloadType(116) if ulpfec else None,
             ulpfec_payload_type=PayloadType(117) if ulpfec else None,
+            repair_payload_type=None if ulpfec else PayloadType(107),
+            repair_ssrc=None if ulpfec else Ssrc(first + 3),
             nack=True,
             pli=True,
             rpsi=rpsi,

@@ -47,3 +47,15 @@ def test_protection_is_paid_by_the_picture() -> None:
     plain = allocate(1e6, BOTH)
     assert parts.protection == pytest.approx(0.25 * parts.video_gross, rel=0.001)
     assert parts.video_gross + parts.protection == pytest.approx(plain.video_gross, abs=2)
+
+
+@pytest.mark.parametrize("budget", [100e3, 150e3, 500e3, 2e6])
+def test_forward_error_correction_takes_its_share_and_spares_retransmissions(
+    budget: float,
+) -> None:
+    lossy = replace(BOTH, loss=0.1)
+    parts = allocate(budget, replace(lossy, protection=0.6, residual=0.1))
+    whole = BOTH.audio + parts.video_gross + parts.repair + parts.protection
+    assert whole == pytest.approx(budget, abs=3)
+    assert parts.protection == pytest.approx(parts.video_gross * 0.6, abs=2)
+    assert parts.repair < 0.1 * allocate(budget, lossy).repair

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 from ringline.media.parameters import SessionParameters, StreamParameters
 from ringline.media.receive.arrive import ArriveConfig, Demultiplexer
 from ringline.media.rtp.header_extensions import ExtensionIds, HeaderExtensions
 from ringline.media.rtp.packet import RtpPacket
+from ringline.media.rtp.rlc import RlcRepair
 from ringline.media.rtp.rtx import wrap_rtx
 from ringline.media.units import PayloadType, Ssrc
 
@@ -153,3 +156,44 @@ def test_red_and_its_retransmissions_are_placed() -> None:
     assert plain is not None
     assert plain.packet.payload_type == 96
     assert arrive.counters.unknown_payload_type == 0
+
+
+PROTECTED = replace(VIDEO, ssrc=Ssrc(20), repair_payload_type=PayloadType(98), repair_ssrc=Ssrc(22))
+
+
+def repair(sequence: int, first: int, payload_type: int = 98) -> RtpPacket:
+    payload = RlcRepair(first, 3, 0, bytes(8)).serialize()
+    return RtpPacket(payload_type, sequence, 0, 22, payload=payload)
+
+
+def test_a_repair_packet_says_in_the_medias_numbers_what_it_is_about() -> None:
+    arrive = Demultiplexer(SessionParameters(cname="x", local_ssrc=Ssrc(9), receive=(PROTECTED,)))
+    assert arrive.handle_packet(repair(7, 65_535), 0.0) is None  # no media yet
+    arrive.handle_packet(video(65_534), 0.0)
+    arrive.handle_packet(video(1), 0.0)
+    arrival = arrive.handle_packet(repair(10, 65_535), 0.0)
+    assert arrival is not None
+    assert arrival.repair == RlcRepair(65_535, 3, 0, bytes(8))
+    assert (arrival.sequence, arrival.skipped, arrival.restarted) == (65_535, 2, False)
+    assert arrive.mid_of(22) is None
+    assert [one.ssrc for one in arrive.statistics()] == [20]
+
+
+def test_what_is_no_repair_packet_is_dropped_and_counted() -> None:
+    arrive = Demultiplexer(SessionParameters(cname="x", local_ssrc=Ssrc(9), receive=(PROTECTED,)))
+    arrive.handle_packet(video(5), 0.0)
+    assert arrive.handle_packet(RtpPacket(98, 1, 0, 22, payload=b"short"), 0.0) is None
+    assert arrive.handle_packet(repair(2, 5, payload_type=99), 0.0) is None
+    assert arrive.handle_packet(repair(3, 30_000), 0.0) is None
+    counters = arrive.counters
+    assert (counters.malformed, counters.unknown_payload_type, counters.out_of_range) == (1, 1, 1)
+
+
+def test_a_repair_stream_that_was_not_announced_is_known_by_its_payload_type() -> None:
+    unannounced = replace(PROTECTED, repair_ssrc=None)
+    arrive = Demultiplexer(SessionParameters(cname="x", local_ssrc=Ssrc(9), receive=(unannounced,)))
+    arrive.handle_packet(video(5), 0.0)
+    arrival = arrive.handle_packet(repair(1, 4), 0.0)
+    assert arrival is not None
+    assert arrival.repair is not None
+    assert arrive.media_ssrc("v") == 20

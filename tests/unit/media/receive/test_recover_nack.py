@@ -225,3 +225,57 @@ def test_where_round_trips_are_long_a_second_request_is_enough_for_doubt() -> No
     assert not nack.is_doubtful(0.5)
     assert nack.poll_request(0.51) == [11]
     assert nack.is_doubtful(0.51)
+
+
+def test_forward_error_correction_has_a_moment_before_a_packet_is_asked_for() -> None:
+    nack = make()
+    nack.handle_packet(10, 0.0)
+    nack.handle_repair(10, 0.0)
+    nack.handle_packet(13, 0.01)
+    assert nack.poll_timeout() == pytest.approx(0.045)
+    assert nack.expected_at(0.01) == pytest.approx((0.045, 0.165))
+    nack.handle_recovered(11, 0.02)
+    assert nack.poll_request(0.046) == [12]
+    assert nack.recovered == 0
+
+
+def test_a_repair_packet_tells_of_a_lost_tail() -> None:
+    nack = make()
+    nack.handle_packet(10, 0.0)
+    nack.handle_repair(12, 0.01)
+    nack.handle_recovered(11, 0.01)
+    assert nack.poll_request(0.1) == [12]
+    nack.handle_packet(13, 0.11)
+    assert nack.expected_at(0.11) is not None
+
+
+def test_how_long_forward_error_correction_takes_is_learned() -> None:
+    nack = make()
+    nack.handle_packet(0, 0.0)
+    now = 0.0
+    for number in range(1, 60, 2):
+        now += 0.05
+        nack.handle_packet(number + 1, now)
+        nack.handle_repair(number + 1, now)
+        nack.handle_recovered(number, now + 0.018)
+    nack.handle_packet(62, now + 0.1)
+    assert nack.poll_request(now + 0.119) == []
+    assert nack.poll_request(now + 0.121) == [61]
+
+
+def test_without_repair_packets_of_late_a_packet_is_asked_for_at_once() -> None:
+    nack = make()
+    nack.handle_packet(10, 0.0)
+    nack.handle_repair(10, 0.0)
+    nack.handle_packet(12, 1.0)
+    assert nack.poll_request(1.0) == [11]
+
+
+def test_a_suspicion_makes_no_picture_wait_while_repair_packets_come() -> None:
+    nack = make()
+    nack.handle_packet(10, 0.0)
+    nack.handle_repair(10, 0.0)
+    nack.handle_transport_gap(1, 0.01)
+    assert nack.expected_at(0.01) is None
+    assert nack.poll_request(0.046) == [11]
+    assert nack.expected_at(0.05) is not None

@@ -157,5 +157,37 @@ def test_parity_leaves_between_the_picture_it_is_over_and_the_next() -> None:
     pace.handle_packet(outgoing(100, Priority.PARITY))
     assert [number for _, number in drain(pace, now=0.01)] == [100, 2, 3]
     pace.handle_packet(outgoing(101, Priority.PARITY))
+
+
+def queued(number: int, priority: Priority, queued_at: float) -> Outgoing:
+    return Outgoing(RtpPacket(96, number, 0, 5), priority, 1_000, queued_at=queued_at)
+
+
+def test_repair_packets_leave_after_the_pictures_that_came_with_them() -> None:
+    pace = pacer()
+    pace.handle_packet(queued(1, Priority.FEC, 0.0))
+    pace.handle_packet(queued(2, Priority.VIDEO, 0.0))
+    pace.handle_packet(queued(3, Priority.VIDEO, 0.02))
+    pace.handle_packet(queued(4, Priority.PADDING, 0.0))
+    assert pace.queued_bytes == 3_000
+    assert [number for _, number in drain(pace)] == [2, 3, 1, 4]
+    assert pace.queued_bytes == 0
+
+
+def test_repair_packets_do_not_starve_behind_pictures_that_come_later() -> None:
+    pace = pacer()
+    pace.handle_packet(queued(1, Priority.FEC, 0.0))
+    pace.handle_packet(queued(2, Priority.VIDEO, 0.033))
+    pace.handle_packet(queued(3, Priority.RETRANSMISSION, 0.033))
+    assert [number for _, number in drain(pace)] == [3, 1, 2]
+
+
+def test_of_a_long_queue_repair_packets_go_first_and_the_oldest_of_them() -> None:
+    pace = pacer(rate=160_000)  # 3 kB in 150 ms
+    for number in range(6):
+        pace.handle_packet(queued(number, Priority.FEC, 0.0))
+    pace.handle_packet(queued(9, Priority.VIDEO, 0.0))
+    assert [number for _, number in drain(pace)] == [9, 3, 4, 5]
+    pace.handle_packet(queued(1, Priority.FEC, 1.0))
     assert pace.drop_video() == 0
     assert drain(pace, now=1.0) == []

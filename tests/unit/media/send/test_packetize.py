@@ -99,3 +99,14 @@ def test_the_one_temporal_layer_is_told_where_numbers_do_not_tell_of_pictures() 
             )
             for start in (True, False)
         ]
+
+
+def test_a_frame_is_cut_finer_on_request_but_not_to_crumbs() -> None:
+    def sizes(data: int, split: int) -> list[int]:
+        packets = packetizer().packetize(EncodedPicture(bytes(data), key=False), 0, split=split)
+        return [len(packet.payload) for packet in packets]
+
+    assert len(sizes(2_001, 2)) == 6
+    assert len(sizes(700, 3)) == 3
+    assert len(sizes(400, 3)) == 2
+    assert len(sizes(100, 3)) == 1
