@@ -43,7 +43,7 @@ def test_a_clean_call_is_good_all_the_time(seed: int) -> None:
     ("network", "cause"),
     [
         ("delay=450", Cause.DELAY),
-        ("rate=2000,delay=40,loss=25|rate=2000,delay=40", Cause.LOSS),
+        ("rate=2000,delay=40,loss=45|rate=2000,delay=40", Cause.LOSS),
         ("rate=120,delay=30|rate=2000,delay=30", Cause.BANDWIDTH),
     ],
 )
@@ -54,7 +54,7 @@ def test_both_ends_of_a_bad_way_name_the_same_cause(network: str, cause: Cause) 
 
 
 def test_more_loss_is_a_lower_score() -> None:
-    scores = [received(talk(f"rate=3000,delay=60,loss={loss}", 12.0)[0]).score for loss in (0, 30)]
+    scores = [received(talk(f"rate=3000,delay=60,loss={loss}", 12.0)[0]).score for loss in (0, 50)]
     assert scores[0] - scores[1] > 1.0
 
 
