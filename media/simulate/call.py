@@ -64,6 +64,9 @@ class CallConfig:
     rpsi: bool = True
     """Whether they can repair a loss without a key frame, as our own peers can with each other."""
 
+    rlc: bool = True
+    """Whether pictures are protected as between our own peers, unless ``ulpfec``."""
+
     session: SessionConfig | None = None
     """Of both sessions; :obj:`None` for the defaults."""
 
@@ -164,7 +167,12 @@ class SimulatedCall:
         simulation = self.simulation
         clock_rate = 1 + self._config.drift * index
         return MediaSession(
-            session_parameters(index, ulpfec=self._config.ulpfec, rpsi=self._config.rpsi),
+            session_parameters(
+                index,
+                ulpfec=self._config.ulpfec,
+                rpsi=self._config.rpsi,
+                rlc=self._config.rlc and not self._config.ulpfec,
+            ),
             self._config.session,
             codecs=(self._config.codecs or _simulated_codecs)(simulation.fork_rng()),
             rng=simulation.fork_rng(),
@@ -215,13 +223,16 @@ def _simulated_codecs(rng: random.Random) -> CodecRegistry:
     return cast("CodecRegistry", SimulatedCodecs(rng))
 
 
-def session_parameters(index: int, *, ulpfec: bool = False, rpsi: bool = True) -> SessionParameters:
+def session_parameters(
+    index: int, *, ulpfec: bool = False, rpsi: bool = True, rlc: bool = True
+) -> SessionParameters:
     """Return what negotiation settles, between two of our own peers or with a browser.
 
     Args:
         index: 0 or 1: whose parameters.
         ulpfec: With forward error correction as browsers speak it.
         rpsi: Whether both can select reference pictures; browsers cannot.
+        rlc: Whether both speak our own code of repair packets.
 
     """
 
@@ -245,8 +256,8 @@ def session_parameters(index: int, *, ulpfec: bool = False, rpsi: bool = True) -
             rtx_ssrc=Ssrc(first + 2),
             red_payload_type=PayloadType(116) if ulpfec else None,
             ulpfec_payload_type=PayloadType(117) if ulpfec else None,
-            repair_payload_type=None if ulpfec else PayloadType(107),
-            repair_ssrc=None if ulpfec else Ssrc(first + 3),
+            repair_payload_type=PayloadType(107) if rlc else None,
+            repair_ssrc=Ssrc(first + 3) if rlc else None,
             nack=True,
             pli=True,
             rpsi=rpsi,

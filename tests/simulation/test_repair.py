@@ -24,7 +24,7 @@ def simulate(network: str, *, rpsi: bool) -> tuple[float, float, float, int]:
     profile = NetworkProfile.parse(network)
     rows = []
     for seed in SEEDS:
-        config = CallConfig(answering_video=False, rpsi=rpsi)
+        config = CallConfig(answering_video=False, rpsi=rpsi, rlc=False)
         call = SimulatedCall(profile, seed=seed, config=config)
         call.run(until=END)
         seen = call.a_to_b.observe(START, END)

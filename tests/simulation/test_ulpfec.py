@@ -13,7 +13,7 @@ from ringline.media.simulate.profile import NetworkProfile
 def run(
     network: str, *, ulpfec: bool, seed: int = 1
 ) -> tuple[Observation, VideoReceiveStats, SendStreamStats]:
-    config = CallConfig(ulpfec=ulpfec, answering_video=False)
+    config = CallConfig(ulpfec=ulpfec, rlc=False, answering_video=False)
     call = SimulatedCall(NetworkProfile.parse(network), seed=seed, config=config)
     call.run(until=15.0)
     sender, receiver = call.stats()
