@@ -103,7 +103,7 @@ SCENARIOS = [
     Scenario(name="loss_both_ways", network=f"{OPEN},loss=5", promise=Promise(
         fps=28, frozen=0.1, gap=0.4, picture=0.35, sound=0.2, concealed=400, share=0.7)),
     Scenario(name="loss_on_a_narrow_link", end=20, promise=Promise(
-        fps=17, frozen=0.3, gap=0.8, picture=0.7, sound=0.4, concealed=600, switches=8),
+        fps=14, frozen=0.05, gap=0.3, picture=0.35, sound=0.3, concealed=400, switches=2),
         network="rate=300,delay=60,loss=10|rate=300,delay=60"),
     Scenario(name="loss_on_a_very_narrow_link", end=20, promise=Promise(
         fps=9, frozen=0.35, gap=1.2, picture=1.0, sound=0.6, concealed=1200),
@@ -131,7 +131,7 @@ SCENARIOS = [
         fps=28, frozen=0.02, gap=0.25, picture=0.36, sound=0.36, concealed=300, share=0.2)),
     Scenario(name="spikes_of_200_ms", network=changing(OPEN, SPIKES) + f"|{OPEN}", end=20,
         promise=Promise(fps=22, frozen=0.05, gap=0.35, picture=0.35, sound=0.36, concealed=1000,
-                        share=0.12, switches=16)),
+                        silences=1, share=0.12, switches=16)),
     Scenario(name="out_of_order", network=f"{OPEN},jitter=60,reorder=30", promise=Promise(
         fps=26, frozen=0.02, gap=0.3, picture=0.4, sound=0.34, concealed=500)),
     Scenario(name="twice", network=f"{OPEN},duplicate=20", promise=Promise(
@@ -188,13 +188,13 @@ SCENARIOS = [
         fps=20, gap=0.3, picture=0.5, sound=0.6, concealed=600, share=0.5, switches=16),
         network=changing("rate=150,delay=40", RATE_UP) + f"|{OPEN}"),
     Scenario(name="width_up_and_down", end=28, promise=Promise(
-        fps=23, frozen=0.15, gap=1.0, picture=0.7, sound=0.6, concealed=3000, silences=3,
-        share=0.4, switches=8),
+        fps=20, frozen=0.12, gap=0.9, picture=0.7, sound=0.5, concealed=3000, silences=3,
+        share=0.4, switches=12),
         network=changing("rate=1500,delay=40", SAW) + f"|{OPEN}"),
     # Another network in the middle of the call
     Scenario(name="handover_to_worse", end=22, promise=Promise(
-        fps=22, frozen=0.15, gap=1.2, picture=0.55, sound=0.6, concealed=3000, silences=2,
-        share=0.65, switches=20),
+        fps=20, frozen=0.15, gap=0.8, picture=0.55, sound=0.5, concealed=3000, silences=2,
+        share=0.65, switches=16),
         network="rate=3000,delay=20;10:rate=500,delay=120|rate=3000,delay=20;10:delay=120"),
     Scenario(name="handover_to_better", end=22, promise=Promise(
         fps=29, gap=0.15, picture=0.3, sound=0.35, concealed=100, share=0.5, switches=8),
