@@ -44,7 +44,7 @@ def test_a_clean_call_is_good_all_the_time(seed: int) -> None:
     [
         ("delay=450", Cause.DELAY),
         ("rate=2000,delay=40,loss=45|rate=2000,delay=40", Cause.LOSS),
-        ("rate=120,delay=30|rate=2000,delay=30", Cause.BANDWIDTH),
+        ("rate=100,delay=30|rate=2000,delay=30", Cause.BANDWIDTH),
     ],
 )
 def test_both_ends_of_a_bad_way_name_the_same_cause(network: str, cause: Cause) -> None:
