@@ -53,6 +53,7 @@ class MediaSection:
         extensions: URI to number (``a=extmap``).
         ssrc: Of the media that the describing side sends; :obj:`None` if not told.
         rtx_ssrc: Of its retransmissions (``a=ssrc-group:FID``).
+        repair_ssrc: Of its repair packets (``a=ssrc-group:FEC-FR``, RFC 5956 §4.3).
         sctp_port: Of data channels (RFC 8841), for ``application``.
         packet_time: Milliseconds of sound that the describing side would have in a packet
             (``a=ptime``, RFC 8866 §6.4); :obj:`None` if it does not care.
@@ -68,6 +69,7 @@ class MediaSection:
     extensions: dict[str, int] = field(default_factory=dict)
     ssrc: int | None = None
     rtx_ssrc: int | None = None
+    repair_ssrc: int | None = None
     cname: str | None = None
     sctp_port: int | None = None
     max_message_size: int = 65536

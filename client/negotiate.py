@@ -13,14 +13,16 @@ What we speak, in order of preference:
 | audio | Opus 48 kHz | ``minptime=10;useinbandfec=1`` | transport-cc |
 | video | VP8, RTX | ``apt`` | transport-cc, goog-remb, nack, nack pli, nack rpsi, ccm fir |
 | video | RED of VP8 and ULPFEC (RFC 5109), RTX of RED | ``apt`` | |
+| video | sliding-window code, of our own (:mod:`ringline.media.rtp.rlc`) | ``apt`` | |
 | application | data channels over SCTP | | |
 
 RED stands before Opus because that is how a browser is told to send it; a peer that does not know
 it passes over it and takes Opus.  Whether a packet has copies in it is the sender's to decide,
 packet by packet.
 
-The RED of pictures stands last, and matters only together with ULPFEC: with both, a sender puts
-all it sends into RED, parity beside the pictures; without, nothing changes.
+The RED of pictures matters only together with ULPFEC: with both, a sender puts all it sends into
+RED, parity beside the pictures; without, nothing changes.  The sliding-window code stands last, on
+an SSRC of its own (RFC 5956 §4.3): none but our own peers answer it, and then it is used instead.
 """
 
 from __future__ import annotations
@@ -72,6 +74,10 @@ _PICTURE_RED: Final = Codec(payload_type=118, name="red", clock_rate=90_000)
 _RED_RTX: Final = Codec(payload_type=119, name="rtx", clock_rate=90_000, parameters={"apt": 118})
 _ULPFEC: Final = Codec(payload_type=120, name="ulpfec", clock_rate=90_000)
 
+_RLC: Final = Codec(
+    payload_type=107, name="ringline-rlc", clock_rate=90_000, parameters={"apt": 96}
+)
+
 _EXTENSIONS: Final[dict[str, dict[str, int]]] = {
     "audio": {
         URIS["audio_level"]: 1,
@@ -106,12 +112,13 @@ class LocalMedia:
     audio_ssrc: Ssrc
     video_ssrc: Ssrc
     video_rtx_ssrc: Ssrc
+    video_repair_ssrc: Ssrc
 
     @classmethod
     def generate(cls, random_bytes: Callable[[int], bytes] = secrets.token_bytes) -> LocalMedia:
-        """Choose a fresh CNAME (RFC 7022) and three different SSRCs."""
+        """Choose a fresh CNAME (RFC 7022) and four different SSRCs."""
         ssrcs: list[Ssrc] = []
-        while len(ssrcs) < 3:
+        while len(ssrcs) < 4:
             ssrc = Ssrc(int.from_bytes(random_bytes(4), "big"))
             if ssrc != 0 and ssrc not in ssrcs:
                 ssrcs.append(ssrc)
@@ -120,6 +127,7 @@ class LocalMedia:
             audio_ssrc=ssrcs[0],
             video_ssrc=ssrcs[1],
             video_rtx_ssrc=ssrcs[2],
+            video_repair_ssrc=ssrcs[3],
         )
 
 
@@ -140,10 +148,11 @@ def make_offer(local: LocalMedia, transport: TransportDescription) -> Descriptio
             MediaSection(
                 kind="video",
                 mid="1",
-                codecs=(_VP8, _RTX, _PICTURE_RED, _RED_RTX, _ULPFEC),
+                codecs=(_VP8, _RTX, _PICTURE_RED, _RED_RTX, _ULPFEC, _RLC),
                 extensions=_EXTENSIONS["video"],
                 ssrc=local.video_ssrc,
                 rtx_ssrc=local.video_rtx_ssrc,
+                repair_ssrc=local.video_repair_ssrc,
                 cname=local.cname,
             ),
             MediaSection(kind="application", mid="2", sctp_port=_SCTP_PORT),
@@ -231,9 +240,9 @@ def _answer_section(offered: MediaSection, local: LocalMedia) -> MediaSection | 
     ][:1]
     if not codecs:
         return None
-    rtx = _rtx_for(offered, codecs[0].payload_type)
-    if rtx is not None:
-        codecs.append(rtx)
+    rtx = _companion(offered, _RTX.name, codecs[0].payload_type)
+    rlc = _companion(offered, _RLC.name, codecs[0].payload_type)
+    codecs += [codec for codec in (rtx, rlc) if codec is not None]
     audio = offered.kind == "audio"
     red = _sound_red_for(offered, codecs[0].payload_type) if audio else None
     if red is not None:
@@ -252,6 +261,7 @@ def _answer_section(offered: MediaSection, local: LocalMedia) -> MediaSection | 
         },
         ssrc=local.audio_ssrc if audio else local.video_ssrc,
         rtx_ssrc=local.video_rtx_ssrc if rtx is not None else None,
+        repair_ssrc=local.video_repair_ssrc if rlc is not None else None,
         cname=local.cname,
     )
 
@@ -289,17 +299,19 @@ def _stream(section: MediaSection) -> StreamParameters | None:
     codec = next((c for c in section.codecs if c.name.lower() == wanted), None)
     if codec is None:
         return None
-    rtx = _rtx_for(section, codec.payload_type)
+    rtx = _companion(section, _RTX.name, codec.payload_type)
+    rlc = _companion(section, _RLC.name, codec.payload_type)
     red = _sound_red_for(section, codec.payload_type) if kind == "audio" else None
     red_rtx = ulpfec = None
     if kind == "video" and (protection := _ulpfec_for(section)):
         red, ulpfec = protection[0], protection[-1]
-        red_rtx = _rtx_for(section, red.payload_type)
+        red_rtx = _companion(section, _RTX.name, red.payload_type)
     return StreamParameters(
         kind=kind,
         mid=section.mid,
         payload_type=PayloadType(codec.payload_type),
         rtx_payload_type=None if rtx is None else PayloadType(rtx.payload_type),
+        repair_payload_type=None if rlc is None else PayloadType(rlc.payload_type),
         red_payload_type=None if red is None else PayloadType(red.payload_type),
         red_rtx_payload_type=None if red_rtx is None else PayloadType(red_rtx.payload_type),
         ulpfec_payload_type=None if ulpfec is None else PayloadType(ulpfec.payload_type),
@@ -313,10 +325,12 @@ def _stream(section: MediaSection) -> StreamParameters | None:
 
 
 def _with_ssrcs(stream: StreamParameters, section: MediaSection) -> StreamParameters:
+    repair = section.repair_ssrc if stream.repair_payload_type is not None else None
     return replace(
         stream,
         ssrc=None if section.ssrc is None else Ssrc(section.ssrc),
         rtx_ssrc=None if section.rtx_ssrc is None else Ssrc(section.rtx_ssrc),
+        repair_ssrc=None if repair is None else Ssrc(repair),
     )
 
 
@@ -336,9 +350,10 @@ def _as_wanted(stream: StreamParameters, section: MediaSection) -> StreamParamet
     )
 
 
-def _rtx_for(section: MediaSection, payload_type: int) -> Codec | None:
+def _companion(section: MediaSection, name: str, payload_type: int) -> Codec | None:
+    """Return the format of a name that goes with a codec (RFC 4588 §8.6: ``apt``)."""
     for codec in section.codecs:
-        if codec.name.lower() == "rtx" and str(codec.parameters.get("apt")) == str(payload_type):
+        if codec.name.lower() == name and str(codec.parameters.get("apt")) == str(payload_type):
             return codec
     return None
 
@@ -358,7 +373,7 @@ def _ulpfec_for(section: MediaSection) -> list[Codec]:
     red, ulpfec = found.get("red"), found.get("ulpfec")
     if red is None or ulpfec is None:
         return []
-    rtx = _rtx_for(section, red.payload_type)
+    rtx = _companion(section, _RTX.name, red.payload_type)
     return [red, ulpfec] if rtx is None else [red, rtx, ulpfec]
 
 

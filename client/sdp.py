@@ -93,11 +93,12 @@ def _section(index: int, media: rtc_sdp.MediaDescription, text: str) -> MediaSec
         # Kept, so that the answer has as many sections as the offer.
         return MediaSection(kind="application", mid=media.rtp.muxId or str(index), rejected=True)
     cname = next((entry.cname for entry in media.ssrc if entry.cname), None)
-    flows = [group.items for group in media.ssrc_group if group.semantic == "FID"]
     ssrc: int | None = media.ssrc[0].ssrc if media.ssrc else None
-    rtx_ssrc: int | None = None
-    if flows and len(flows[0]) == 2:
-        ssrc, rtx_ssrc = int(flows[0][0]), int(flows[0][1])
+    first, rtx_ssrc = _pair(media, "FID")
+    ssrc = ssrc if first is None else first
+    protected, repair_ssrc = _pair(media, "FEC-FR")
+    if protected != ssrc:
+        repair_ssrc = None
     return MediaSection(
         kind=cast("SectionKind", media.kind),
         mid=media.rtp.muxId or str(index),
@@ -124,6 +125,7 @@ def _section(index: int, media: rtc_sdp.MediaDescription, text: str) -> MediaSec
         },
         ssrc=ssrc,
         rtx_ssrc=rtx_ssrc,
+        repair_ssrc=repair_ssrc,
         cname=cname,
         sctp_port=media.sctp_port,
         max_message_size=(
@@ -138,6 +140,14 @@ def _milliseconds(text: str, name: str) -> int | None:
     """Return an attribute that the parser does not know; one that makes no sense is not there."""
     found = re.search(rf"^a={name}:(\d{{1,4}})\r?$", text, re.MULTILINE | re.ASCII)
     return int(found[1]) if found is not None and int(found[1]) > 0 else None
+
+
+def _pair(media: rtc_sdp.MediaDescription, semantic: str) -> tuple[int | None, int | None]:
+    """Return the two streams that the first group of a kind joins (RFC 5576 §4.2)."""
+    for group in media.ssrc_group:
+        if group.semantic == semantic and len(group.items) == 2:
+            return int(group.items[0]), int(group.items[1])
+    return None, None
 
 
 def _transport(session: rtc_sdp.SessionDescription) -> TransportDescription:
@@ -230,9 +240,13 @@ def _describe_rtp(media: rtc_sdp.MediaDescription, section: MediaSection) -> Non
         return
     # One media stream for sound and picture, so that a browser plays them in step.
     media.msid = f"{section.cname} {section.cname}-{section.kind}"
-    ssrcs = [section.ssrc] if section.rtx_ssrc is None else [section.ssrc, section.rtx_ssrc]
+    ssrcs = [
+        ssrc for ssrc in (section.ssrc, section.rtx_ssrc, section.repair_ssrc) if ssrc is not None
+    ]
     media.ssrc = [
         rtc_sdp.SsrcDescription(ssrc=ssrc, cname=section.cname, msid=media.msid) for ssrc in ssrcs
     ]
-    if section.rtx_ssrc is not None:
-        media.ssrc_group.append(rtc_sdp.GroupDescription(semantic="FID", items=list(ssrcs)))
+    for semantic, other in (("FID", section.rtx_ssrc), ("FEC-FR", section.repair_ssrc)):
+        if other is not None:
+            group = rtc_sdp.GroupDescription(semantic=semantic, items=[section.ssrc, other])
+            media.ssrc_group.append(group)

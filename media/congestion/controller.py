@@ -82,6 +82,11 @@ _CALM_QUEUE: Final = 0.03
 """Seconds of queue up to which a probe does no harm; jitter is added to it."""
 
 
+_FULL_QUEUE: Final = 0.08
+"""Seconds of queue from which losses are its overflow, and are not to be protected from: what
+protection adds to a full queue is lost as well."""
+
+
 class CongestionController:
     """Turns what receivers report into a target rate.
 
@@ -243,7 +248,8 @@ class CongestionController:
             self._hear(report, now)
         report.lost = [packet for packet in report.lost if packet.sent_at >= self._void_before]
         self._loss.handle_report(report, self._queue.seconds)
-        self._bursts.handle_report(report, now)
+        if self._queue.seconds < _FULL_QUEUE:
+            self._bursts.handle_report(report, now)
         path = self._path(now)
         before = self._target.bitrate
         if self._target.update(path, now) and self._target.bitrate < 0.9 * before:

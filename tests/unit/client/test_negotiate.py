@@ -305,9 +305,52 @@ def test_an_answer_that_is_none_is_refused() -> None:
         accept_answer(offer, replace(answer, sections=nothing), CALLER)
 
 
+def test_two_of_us_agree_on_repair_packets_also_through_text() -> None:
+    offer = parse_sdp(format_sdp(make_offer(CALLER, TRANSPORT)), "offer")
+    answer, callee = make_answer(offer, CALLEE, TRANSPORT)
+    caller = accept_answer(offer, parse_sdp(format_sdp(answer), "answer"), CALLER)
+    ours, theirs = caller.send[1], caller.receive[1]
+    assert (ours.repair_payload_type, ours.repair_ssrc) == (107, CALLER.video_repair_ssrc)
+    assert (theirs.repair_payload_type, theirs.repair_ssrc) == (107, CALLEE.video_repair_ssrc)
+    assert (callee.send[1], callee.receive[1]) == (theirs, ours)
+
+
+def test_a_peer_that_does_not_answer_our_code_gets_no_repair_packets() -> None:
+    offer = make_offer(CALLER, TRANSPORT)
+    answer, _ = make_answer(offer, CALLEE, TRANSPORT)
+    video = answer.sections[1]
+    browser = replace(video, codecs=video.codecs[:2])  # a stray group of SSRCs means nothing
+    sections = (answer.sections[0], browser, answer.sections[2])
+    settled = accept_answer(offer, replace(answer, sections=sections), CALLER)
+    for stream in (settled.send[1], settled.receive[1]):
+        assert stream.rtx_payload_type == 97
+        assert (stream.repair_payload_type, stream.repair_ssrc) == (None, None)
+
+
+def test_a_peer_that_does_not_offer_our_code_is_not_answered_it() -> None:
+    offer = make_offer(CALLER, TRANSPORT)
+    video = offer.sections[1]
+    foreign = replace(video, codecs=video.codecs[:2], repair_ssrc=None)
+    sections = (offer.sections[0], foreign, offer.sections[2])
+    answer, settled = make_answer(replace(offer, sections=sections), CALLEE, TRANSPORT)
+    assert [codec.name for codec in answer.sections[1].codecs] == ["VP8", "rtx"]
+    assert answer.sections[1].repair_ssrc is None
+    assert settled.send[1].repair_ssrc is None
+
+
+def test_repair_packets_of_another_stream_are_none_of_ours() -> None:
+    text = format_sdp(make_offer(CALLER, TRANSPORT))
+    group = f"FEC-FR {CALLER.video_ssrc} "
+    assert group in text
+    read = parse_sdp(text.replace(group, "FEC-FR 4242 "), "offer")
+    assert read.sections[1].repair_ssrc is None
+    assert read.sections[1].rtx_ssrc == CALLER.video_rtx_ssrc
+
+
 def test_streams_have_different_numbers() -> None:
     local = LocalMedia.generate(lambda n: b"\x01" * n if n != 4 else next(answers))
-    assert len({local.audio_ssrc, local.video_ssrc, local.video_rtx_ssrc}) == 3
+    ssrcs = (local.audio_ssrc, local.video_ssrc, local.video_rtx_ssrc, local.video_repair_ssrc)
+    assert ssrcs == (1, 2, 3, 4)
 
 
-answers = iter([b"\0\0\0\0", b"\0\0\0\1", b"\0\0\0\1", b"\0\0\0\2", b"\0\0\0\3"])
+answers = iter([b"\0\0\0\0", b"\0\0\0\1", b"\0\0\0\1", b"\0\0\0\2", b"\0\0\0\3", b"\0\0\0\4"])
