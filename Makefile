@@ -24,6 +24,11 @@ $(BIN)/.installed-dev: $(BIN)/.installed
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --group test --group lint
 	@touch $@
 
+$(BIN)/.installed-bench: $(BIN)/.installed-dev
+	@echo "Installing what scores picture and sound (PESQ needs a C compiler) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --group lab
+	@touch $@
+
 install: $(BIN)/.installed ## make the virtual environment and install into it
 
 demo: $(BIN)/.installed ## two peers call each other; ARGS="--relay --network g3 --play FILE --seconds N --out DIR --json"
@@ -44,7 +49,7 @@ netns: $(BIN)/.installed-dev ## real sockets in network namespaces (root on Linu
 interop: $(BIN)/.installed-dev ## a real Chromium and a plain aiortc peer
 	@$(BIN)/python -m pytest tests/interop $(ARGS)
 
-bench: $(BIN)/.installed-dev ## what the engine costs and what a call is worth; writes benchmarks/results/
+bench: $(BIN)/.installed-bench ## what the engine costs and what a call is worth; writes benchmarks/results/
 	@$(BIN)/python benchmarks/bench.py $(ARGS)
 
 fmt: $(BIN)/.installed-dev ## format the code
@@ -55,6 +60,7 @@ lint: $(BIN)/.installed-dev ## format check, ruff, mypy --strict, import contrac
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy typecheck/ringline tests examples
+	@MYPYPATH=benchmarks $(BIN)/mypy benchmarks
 	@PYTHONPATH=typecheck $(BIN)/lint-imports
 
 check: lint unit sim ## what to run before each commit
