@@ -28,6 +28,11 @@ PATIENCE = 40.0  # seconds; a busy machine starts a browser slowly, a call takes
 
 CONFIG = ClientConfig(call=CallConfig(transport=TransportConfig(include_loopback=True)))
 
+DESCRIPTIONS = """() => {
+  const pc = ringline.call.pc;
+  return [pc.remoteDescription.sdp, pc.localDescription.sdp];
+}"""
+
 INBOUND = """async () => {
   const report = [...(await ringline.call.pc.getStats()).values()];
   const of = (kind) => report.find((one) => one.type === "inbound-rtp" && one.kind === kind) ?? {};
@@ -148,6 +153,10 @@ async def test_python_calls_the_page(
         await page.click("#accept-video")
         await asyncio.wait_for(call.connected(), PATIENCE)
         await both_see_and_hear(page, call, path)
+        offer, answer = await page.evaluate(DESCRIPTIONS)
+        assert "ringline-rlc" in offer  # our own code of repair packets ...
+        assert "ringline-rlc" not in answer  # ... a browser passes over
+        assert "VP8" in answer
 
         await page.fill("#text", "hello from the page")
         await page.click("#say button")

@@ -93,11 +93,11 @@ SCENARIOS = [
     Scenario(name="loss_1", network=f"{OPEN},loss=1|{OPEN}", promise=Promise(
         fps=29, frozen=0.03, gap=0.25, picture=0.2, sound=0.2, concealed=300)),
     Scenario(name="loss_10", network=f"{OPEN},loss=10|{OPEN}", seeds=(1, 2), promise=Promise(
-        fps=27, frozen=0.08, gap=0.35, picture=0.36, sound=0.22, concealed=500)),
+        fps=29, frozen=0.02, gap=0.35, picture=0.25, sound=0.22, concealed=500)),
     Scenario(name="loss_20", network=f"{OPEN},loss=20|{OPEN}", seeds=(1, 2), promise=Promise(
-        fps=24, frozen=0.15, gap=0.6, picture=0.7, sound=0.28, concealed=900)),
+        fps=28, frozen=0.03, gap=0.35, picture=0.3, sound=0.28, concealed=900)),
     Scenario(name="loss_30", network=f"{OPEN},loss=30|{OPEN}", seeds=(1, 2), promise=Promise(
-        fps=10, frozen=0.65, gap=2.0, picture=0.9, sound=0.28, concealed=1500)),
+        fps=26, frozen=0.1, gap=0.6, picture=0.4, sound=0.28, concealed=1500)),
     Scenario(name="loss_40_still_talks", network=f"{OPEN},loss=40|{OPEN}", promise=Promise(
         fps=0, frozen=1, gap=math.inf, picture=math.inf, sound=0.3, concealed=4000, share=0.6)),
     Scenario(name="loss_both_ways", network=f"{OPEN},loss=5", promise=Promise(
@@ -117,7 +117,7 @@ SCENARIOS = [
     Scenario(name="frequent_bursts_of_2", network=f"{OPEN},ge=5/50|{OPEN}", promise=Promise(
         fps=28, frozen=0.08, gap=0.4, picture=0.4, sound=0.25, concealed=600)),
     Scenario(name="frequent_bursts_of_4", network=f"{OPEN},ge=5/25|{OPEN}", promise=Promise(
-        fps=24, frozen=0.25, gap=0.7, picture=0.8, sound=0.35, concealed=1200, share=0.7)),
+        fps=28, frozen=0.03, gap=0.4, picture=0.35, sound=0.35, concealed=1200, share=0.7)),
     Scenario(name="bursts_of_8", network=f"{OPEN},ge=3/12|{OPEN}", end=20, promise=Promise(
         fps=20, frozen=0.25, gap=0.7, picture=0.8, sound=0.4, concealed=2000, silences=1,
         share=0.6)),
@@ -188,7 +188,7 @@ SCENARIOS = [
         fps=20, gap=0.3, picture=0.5, sound=0.6, concealed=600, share=0.5, switches=16),
         network=changing("rate=150,delay=40", RATE_UP) + f"|{OPEN}"),
     Scenario(name="width_up_and_down", end=28, promise=Promise(
-        fps=20, frozen=0.12, gap=0.9, picture=0.7, sound=0.5, concealed=3000, silences=3,
+        fps=20, frozen=0.12, gap=1.0, picture=0.7, sound=0.5, concealed=3000, silences=3,
         share=0.4, switches=12),
         network=changing("rate=1500,delay=40", SAW) + f"|{OPEN}"),
     # Another network in the middle of the call

@@ -17,14 +17,23 @@ class Feeder:
         self._number = 0
         self._count = 0
 
-    def run(self, seconds: float, *, hears: bool = True, lost: bool = False) -> None:
+    def run(
+        self,
+        seconds: float,
+        *,
+        hears: bool = True,
+        lost: bool = False,
+        some_lost: bool = False,
+        queue: float = 0.0,
+    ) -> None:
         for _ in range(round(seconds / 0.1)):
             base = self._number
             arrivals: list[float | None] = []
-            for _ in range(5):
+            for index in range(5):
                 self.controller.handle_sent(self._number, 1_000, self.now)
                 self._number += 1
-                arrivals.append(None if lost else self.now + 50.05)
+                is_lost = lost or (some_lost and index == 2)
+                arrivals.append(None if is_lost else self.now + 50.05 + queue)
                 self.now += 0.02
                 self._timeout()
             if hears:
@@ -83,6 +92,17 @@ def test_what_an_outage_took_is_no_loss_of_the_path() -> None:
     feeder.run(3, hears=False, lost=True)
     feeder.run(1)
     assert feeder.controller.loss == 0.0
+
+
+def test_losses_are_to_be_protected_from_but_not_those_of_a_full_queue() -> None:
+    path, link = Feeder(), Feeder()
+    for feeder, queue in ((path, 0.0), (link, 0.2)):
+        feeder.run(2)
+        feeder.run(1.5, some_lost=True, queue=queue)
+        assert feeder.controller.loss > 0.05
+    assert path.controller.loss_to_protect_from > 0.1
+    assert path.controller.loss_burst < 1.5
+    assert link.controller.loss_to_protect_from == 0.0
 
 
 def test_what_left_before_a_reconnection_is_no_loss_of_the_new_path() -> None:
