@@ -313,6 +313,9 @@ class Assembler:
                 del frame.parts[number]
             if not frame.parts:
                 del self._frames[timestamp]
+            elif frame.first is not None and frame.first < sequence:
+                # A broken sender goes on with a media time whose frame has had its end.
+                frame.first = frame.completed_at = None
 
     def _watch_gap(self, now: float) -> None:
         """Find the first missing number and set its deadline."""

@@ -267,3 +267,14 @@ def test_where_marks_were_not_negotiated_they_mean_nothing() -> None:
     assembler = started()
     feed(assembler, 12, 0.1, frame=2, mark=ReferenceMark.GOLDEN_ONLY)
     assert drain(assembler) == []
+
+
+def test_a_frame_that_goes_on_behind_its_end_is_not_whole_once_it_was_passed() -> None:
+    assembler = started()
+    feed(assembler, 12, 0.1, frame=2)
+    feed(assembler, 15, 0.1, frame=2, first=False, last=False)  # of the same media time
+    feed(assembler, 13, 0.1, frame=3, data=KEY)
+    assert numbers(drain(assembler)) == [(3, True)]
+    assembler.handle_timeout(0.5)
+    feed(assembler, 16, 0.6, frame=4, data=KEY)
+    assert numbers(drain(assembler)) == [(4, True)]
