@@ -71,8 +71,7 @@ class Vp8Config:
     """How a VP8 encoder starts and behaves."""
 
     width: int
-    """Of the first pictures.  Start with the largest expected: growing past it costs a new
-    encoder (some milliseconds), shrinking within it does not.  Both cost a key frame."""
+    """Of the first pictures.  Another size costs a key frame and a new encoder (3 ms)."""
 
     height: int
     """Likewise."""

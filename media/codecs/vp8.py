@@ -1,4 +1,4 @@
-"""VP8 on libvpx (RFC 6386): live rate, golden frames, speed and size without a new encoder.
+"""VP8 on libvpx (RFC 6386): live rate, golden frames and speed without a new encoder.
 
 Invariants:
 
@@ -113,7 +113,9 @@ class Vp8Encoder:
         width, height = check_planes(planes)
         check_times(media_time, duration, self._last_time)
         if (width, height) != self.size:
-            self._resize(width, height)
+            # A key frame it is in any case.  A living encoder could shrink, but would hold what the
+            # last size overspent against the next one for seconds, at its coarsest.
+            self._open(width, height)
         self._last_time = media_time
 
         flags = EncodeFlag.FORCE_KEY if force_key else _FLAGS[reference]
@@ -147,7 +149,7 @@ class Vp8Encoder:
         self._control(Control.SET_CPU_USED, self._ffi.cast("int", cpu_used))
 
     def _open(self, width: int, height: int) -> None:
-        """Start an encoder whose largest picture is ``width`` by ``height``."""
+        """Start an encoder for pictures of ``width`` by ``height``."""
         settings, libvpx = self._settings, self._libvpx
         config = libvpx.new_config()
         config.g_w, config.g_h = width, height
@@ -177,7 +179,6 @@ class Vp8Encoder:
         destroy = partial(_destroy, self._lib, config)
         self._context: Any = self._ffi.gc(context, destroy)
         self._config: Any = config
-        self._largest = (width, height)
         for control, value in (
             (Control.SET_CPU_USED, self._cpu_used),
             (Control.SET_NOISE_SENSITIVITY, settings.noise_sensitivity),
@@ -186,14 +187,6 @@ class Vp8Encoder:
             (Control.SET_MAX_INTRA_BITRATE_PERCENT, settings.max_intra_percent),
         ):
             self._control(control, self._ffi.cast("int", value))
-
-    def _resize(self, width: int, height: int) -> None:
-        if width > self._largest[0] or height > self._largest[1]:
-            # libvpx cannot grow past the size that it allocated for (error 8).
-            self._open(width, height)
-        else:
-            self._config.g_w, self._config.g_h = width, height
-            self._apply()
 
     def _apply(self) -> None:
         code = self._lib.vpx_codec_enc_config_set(self._context, self._config)

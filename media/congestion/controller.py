@@ -19,6 +19,7 @@ from typing import Final
 
 from ringline.media.congestion.acknowledged import AcknowledgedRate
 from ringline.media.congestion.arrival_groups import ArrivalGroups
+from ringline.media.congestion.bottleneck import Bottleneck
 from ringline.media.congestion.delay_trend import DelayTrend, Usage
 from ringline.media.congestion.feedback import FeedbackReport, SendLog, SentPacket
 from ringline.media.congestion.loss import LossModel
@@ -43,7 +44,9 @@ _CONSTRAINED_PACING_FACTOR: Final = 1.2
 there instead of here, with sound behind it; here sound overtakes it."""
 
 _DRAIN_PACING_FACTOR: Final = 1.1
-"""While the bottleneck's queue is being emptied what waits here must not fill it up again."""
+_DRAIN_PACING_SHARE: Final = 0.6
+"""While the bottleneck's queue is being emptied what waits here must not fill it up again; but the
+picture that starts afresh after a collapse should not wait for long either."""
 
 _DEFAULT_ROUND_TRIP: Final = 0.2
 """Seconds, until one is measured; libwebrtc's."""
@@ -110,7 +113,9 @@ class CongestionController:
         self._groups = ArrivalGroups()
         self._trend = DelayTrend()
         self._acknowledged: Final = AcknowledgedRate()
+        self._bottleneck = Bottleneck()
         self._round_trip: float | None = None
+        self._least_round_trip = math.inf
         self._reported_loss = 0.0
         self._connected = False
         self._fed_back = False  # a transport-wide feedback has come, ever
@@ -121,6 +126,7 @@ class CongestionController:
         self._sent_rate = 0.0
         self._sent_at = now
         self._returned = False
+        self._collapsed = False
         self._void_before = -math.inf  # what left before this and was lost, an outage took
 
     # Outputs
@@ -132,12 +138,19 @@ class CongestionController:
         return int(rate)
 
     @property
+    def settled_bitrate(self) -> int:
+        """The same once the queue that we made is empty: to choose by what is to last."""
+        rate = self._target.settled_bitrate if self._fed_back else self._reports.bitrate
+        return int(rate)
+
+    @property
     def pacing_bitrate(self) -> int:
         """Bits per second at which queued packets may leave."""
         target = self.target_bitrate
         capacity = self._target.capacity
         if self._target.draining:
-            return int(target * _DRAIN_PACING_FACTOR)
+            least = (capacity or 0.0) * _DRAIN_PACING_SHARE
+            return int(max(target * _DRAIN_PACING_FACTOR, least))
         if not self._fed_back:
             return int(target * _START_PACING_FACTOR)
         if capacity is None:
@@ -207,6 +220,14 @@ class CongestionController:
             return False
         return self._log.in_flight > _UNHEARD_BYTES
 
+    def poll_collapse(self) -> bool:
+        """Tell, once, that the path takes far less than what is under way to it.
+
+        Most of that is lost or will be late: better to start afresh than to mend it.
+        """
+        collapsed, self._collapsed = self._collapsed, False
+        return collapsed
+
     def poll_return(self) -> bool:
         """Tell, once, that packets get through again after a silence."""
         returned, self._returned = self._returned, False
@@ -235,12 +256,16 @@ class CongestionController:
 
     def handle_feedback(self, feedback: TransportFeedback, now: float) -> FeedbackReport:
         """Take a transport-wide report; return what became of packets, but for an outage's."""
+        known_lost = self._log.reports_lost
         report = self._log.handle_feedback(feedback, now)
+        if self._log.reports_lost != known_lost:
+            self._bottleneck.interrupt()
         if not report.arrived and not report.lost:
             return report
         for packet in report.arrived:
             self._acknowledged.handle_arrival(packet.arrived_at, packet.size)
-            self._queue.handle_arrival(packet.sent_at, packet.arrived_at)
+            waited = self._queue.handle_arrival(packet.sent_at, packet.arrived_at)
+            self._bottleneck.handle_arrival(packet.arrived_at, packet.size, waited)
             delta = self._groups.handle_arrival(packet)
             if delta is not None:
                 self._trend.handle_group(delta)
@@ -254,8 +279,10 @@ class CongestionController:
         before = self._target.bitrate
         if self._target.update(path, now) and self._target.bitrate < 0.9 * before:
             self._probes.handle_decrease(now)
+        self._collapsed = self._collapsed or self._target.collapsed
         if self._target.queue_is_foreign:
             self._queue = QueueDelay()  # what stands there is the empty path from now on
+            self._bottleneck = Bottleneck()
         measured = self._probes.handle_results(report.arrived, report.lost, now)
         if measured is not None:
             self._target.handle_probe(measured / (1 - self._loss.inherent), path, now)
@@ -283,6 +310,8 @@ class CongestionController:
         self._unheard_since = None
         self._heard_at = self._void_before = now
         self._queue = QueueDelay()
+        self._bottleneck = Bottleneck()
+        self._least_round_trip = math.inf
         self._reports.restart(now)
         before, self._before_silence = self._before_silence, None
         if before is None:
@@ -325,6 +354,8 @@ class CongestionController:
             usage=self._trend.usage,
             acknowledged=self._acknowledged.rate,
             quick_acknowledged=self._acknowledged.quick_rate,
+            bottleneck=self._bottleneck.rate,
+            in_flight=self._in_flight_bits(),
             inherent_loss=self._loss.inherent,
             loss_limit=self._loss.limit,
             queue_delay=self._queue.seconds,
@@ -333,11 +364,19 @@ class CongestionController:
             application_limited=sent_rate < _LIMITED_SHARE * self._target.bitrate,
         )
 
+    def _in_flight_bits(self) -> float:
+        """Return the bits under way beyond what the empty path holds at the rate that comes out."""
+        passed = self._bottleneck.rate or 0.0
+        known = self._least_round_trip
+        held = passed * (known if math.isfinite(known) else _DEFAULT_ROUND_TRIP)
+        return max(0.0, self._log.behind * 8 - held)
+
     def _hear(self, report: FeedbackReport, now: float) -> None:
         if not self._fed_back:
             self._fed_back = True
             self._target.set_bitrate(self._reports.bitrate)
         if report.round_trip is not None:
+            self._least_round_trip = min(self._least_round_trip, report.round_trip)
             known = self._round_trip
             self._round_trip = (
                 report.round_trip if known is None else known + 0.2 * (report.round_trip - known)

@@ -103,6 +103,7 @@ class SendLog:
         self._last_clock: float | None = None
         self._last_count: int | None = None
         self._in_flight = 0
+        self._newest = -1  # number of the last packet that is known to have arrived
         self.reports_lost = 0
         """Feedback packets that never came, from the gaps in their own count."""
 
@@ -110,6 +111,19 @@ class SendLog:
     def in_flight(self) -> int:
         """Bytes sent of which nothing is known yet."""
         return self._in_flight
+
+    @property
+    def behind(self) -> int:
+        """Bytes sent after the newest packet that is known to have arrived.
+
+        Unlike :attr:`in_flight` it counts nothing of which the report was lost.
+        """
+        total = 0
+        for packet in reversed(self._packets.values()):
+            if packet.number < self._newest:
+                break
+            total += packet.size
+        return total
 
     def handle_sent(self, packet: SentPacket) -> None:
         """Log a departure; numbers must grow."""
@@ -137,6 +151,7 @@ class SendLog:
                 )
             )
             newest = max(newest, packet.sent_at)
+            self._newest = max(self._newest, packet.number)
         report.arrived.sort(key=lambda packet: (packet.arrived_at, packet.number))
         if report.arrived:
             report.round_trip = max(0.0, now - newest)

@@ -34,8 +34,13 @@ class QueueDelay:
         self._smallest = 0.0  # of all buckets
         self._recent: Final[deque[tuple[float, float]]] = deque()  # (arrival, one-way), growing
 
-    def handle_arrival(self, sent_at: float, arrived_at: float) -> None:
-        """Take a packet, in order of arrival; the two times are on clocks of their own."""
+    def handle_arrival(self, sent_at: float, arrived_at: float) -> float:
+        """Take a packet, in order of arrival; the two times are on clocks of their own.
+
+        Returns:
+            Seconds that this packet took longer than the empty path: its wait, and jitter.
+
+        """
         one_way = arrived_at - sent_at
         base = self._base
         if not base or arrived_at - base[-1][0] >= _BASE_BUCKET:
@@ -52,6 +57,7 @@ class QueueDelay:
         recent.append((arrived_at, one_way))
         while arrived_at - recent[0][0] > _RECENT:
             recent.popleft()
+        return max(0.0, one_way - self._smallest)
 
     @property
     def seconds(self) -> float:

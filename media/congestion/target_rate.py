@@ -1,15 +1,17 @@
 """Target rate: what the path takes, from everything that the stages before found out.
 
 Additive increase, multiplicative decrease around the measured capacity, as in
-draft-ietf-rmcat-gcc-02 §5.5, with two departures:
+draft-ietf-rmcat-gcc-02 §5.5, with three departures:
 
 * On over-use the rate falls far enough to empty the queue within two thirds of a second, not by
   a fixed 15 %, and comes back to just under the measured capacity once the queue is empty.
+* A bottleneck that is measured to pass clearly less than we send is over-use at once, without a
+  trend to wait for, and whenever it is measured anew.
 * A throughput measured behind random loss is scaled up by that loss: it is no sign of a full path.
 
 ::
 
-            over-use                       queue empty, or 2 s over
+            over-use                       queue empty, or time over
     INCREASE ──────> DRAIN (below capacity) ──────> INCREASE (from 0.92 of capacity)
 
 While the queue is neither empty nor growing the rate is held.
@@ -17,6 +19,7 @@ While the queue is neither empty nor growing the rate is held.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Final
 
@@ -29,8 +32,30 @@ _MIN_BETA: Final = 0.5
 """Bounds of the decrease against the measured throughput: 0.85 is the draft's beta; at a half the
 picture still moves and audio is untouched."""
 
+_BURST_BETA: Final = 0.92
+_FITS: Final = 0.97
+"""The upper bound where the bottleneck is measured and passes this share of the rate and more: then
+it was a burst that queues, a large picture for one, and hardly the rate."""
+
+_COLLAPSE_BETA: Final = 0.3
+"""The same while far more is under way than the path has room for: to empty that is then worth
+more than the picture, which stands anyway."""
+
 _DRAIN_SECONDS: Final = 0.65
 """Time in which a decrease should empty the queue: at a half of capacity 0.3 s of queue."""
+
+_NEWS: Final = 0.85
+"""Share of the rate that a bottleneck must pass less than to be news, which is over-use at once."""
+
+_GREAT_NEWS: Final = 0.6
+"""And from which the rate is cut without waiting for what the last cut does, since what comes out
+does not depend on what we send.  Beside other flows it does a little."""
+
+_COLLAPSE: Final = 0.5
+_COLLAPSE_BACKLOG: Final = 0.3
+_COLLAPSE_WAIT: Final = 0.3
+"""A cut to less than this share, with more seconds than these under way to the bottleneck: it has
+no room for that, usually, and loses it.  It shows within so many seconds of the first cut."""
 
 _BELOW: Final = 0.9
 """Share of the measured throughput that a rate must be below for the queue to empty."""
@@ -42,6 +67,9 @@ not ours: to go on braking would starve us beside a flow that only backs off on 
 
 _MAX_BRAKING: Final = 6.0
 """Seconds in which the rate may be cut again and again for one queue, for the same reason."""
+
+_SAME_QUEUE: Final = 1.0
+"""Seconds after braking that ended by the clock in which it is still the same queue."""
 
 _QUEUE_EMPTY: Final = 0.025
 _QUEUE_STANDS: Final = 0.06
@@ -112,6 +140,8 @@ class PathState:
     Attributes:
         acknowledged: Bits per second over half a second; :obj:`None` while too little came.
         quick_acknowledged: The same over a fifth of a second.
+        bottleneck: What the bottleneck passes of ours, measured behind its queue, or :obj:`None`.
+        in_flight: Bits under way and not yet reported on, beyond what a round trip holds.
         inherent_loss: Share lost whatever we do.
         loss_limit: Rate above which more is lost, or :obj:`None`.
         queue_delay: Seconds.
@@ -124,6 +154,8 @@ class PathState:
     usage: Usage
     acknowledged: float | None
     quick_acknowledged: float | None
+    bottleneck: float | None
+    in_flight: float
     inherent_loss: float
     loss_limit: float | None
     queue_delay: float
@@ -139,6 +171,8 @@ class TargetRate:
         bitrate: Bits per second.
         capacity: Last measured capacity while the rate is near it, else :obj:`None`.
         queue_is_foreign: Whether the last update gave up emptying the queue.
+        collapsed: Whether the last update found far less capacity than was counted on, and more
+            under way than it has room for.
 
     """
 
@@ -151,8 +185,12 @@ class TargetRate:
         self._drain_until: float | None = None
         self._drain_to = 0.0
         self._drained_queue = 0.0
+        self._empty_at = math.inf
+        self._drain_from = 0.0
+        self._drained_at = -math.inf  # when braking ended, if it was not for an empty queue
         self._gives_up_at = 0.0
         self.queue_is_foreign = False
+        self.collapsed = False
         self._probed = False
 
     @property
@@ -160,16 +198,25 @@ class TargetRate:
         """Whether the rate is kept low to empty the queue."""
         return self._drain_until is not None
 
+    @property
+    def settled_bitrate(self) -> float:
+        """Bits per second once the queue is empty; what lasts is to be chosen by this."""
+        return max(self.bitrate, self._drain_to) if self.draining else self.bitrate
+
     def update(self, path: PathState, now: float) -> bool:
         """Move the rate; return whether it was cut."""
         elapsed = min(max(now - self._updated_at, 0.0), 1.0)
         self._updated_at = now
-        self.queue_is_foreign = False
+        self.queue_is_foreign = self.collapsed = False
         if path.loss_limit is not None and path.loss_limit < self.bitrate:
             self.bitrate = self.capacity = path.loss_limit
             self._clamp()
             return True
-        over = path.usage is Usage.OVERUSING or path.queue_delay > _QUEUE_FULL + path.jitter
+        over = (
+            path.usage is Usage.OVERUSING
+            or path.queue_delay > _QUEUE_FULL + path.jitter
+            or self._is_news(path, now)
+        )
         if over and self._decrease(path, now):
             return True
         if self._drain_until is not None:
@@ -206,13 +253,15 @@ class TargetRate:
         self._clamp()
 
     def _decrease(self, path: PathState, now: float) -> bool:
-        if path.queue_delay < _BELIEVED_QUEUE + path.jitter:
+        is_news = self._is_news(path, now)  # has its own proof of a queue, and sooner
+        if not is_news and path.queue_delay < _BELIEVED_QUEUE + path.jitter:
             return False
         interval = min(max(path.round_trip, _MIN_DECREASE_INTERVAL), _MAX_DECREASE_INTERVAL)
-        if now - self._decreased_at < interval:
+        if now - self._decreased_at < interval and not self._is_news(path, now, _GREAT_NEWS):
             return False
         # Behind a standing queue packets come out evenly, so the short window is the better one.
-        measured = path.quick_acknowledged or path.acknowledged or self.bitrate
+        bottleneck = path.bottleneck if self._is_first_look(now) else None
+        measured = bottleneck or path.quick_acknowledged or path.acknowledged or self.bitrate
         throughput = measured / (1 - path.inherent_loss)
         is_below = self.bitrate < _BELOW * throughput or path.application_limited
         if self.draining and is_below and path.queue_delay <= self._drained_queue:
@@ -222,20 +271,48 @@ class TargetRate:
         self._brake(throughput, path, now)
         return self.bitrate < before
 
+    def _is_first_look(self, now: float) -> bool:
+        """Tell whether a fall is that of the path.
+
+        What comes while we brake already is the doing of others, who take what we leave.
+        """
+        return not self.draining or now - self._drain_from < _COLLAPSE_WAIT
+
+    def _is_news(self, path: PathState, now: float, share: float = _NEWS) -> bool:
+        if path.bottleneck is None or not self._is_first_look(now):
+            return False
+        return path.bottleneck / (1 - path.inherent_loss) < share * self.bitrate
+
     def _brake(self, throughput: float, path: PathState, now: float) -> None:
         """Go below a measured throughput, the further the more stands in the queue."""
         beta = 1 - (path.queue_delay - path.jitter) / _DRAIN_SECONDS
-        beta = min(max(beta, _MIN_BETA), _MAX_BETA)
+        is_burst = path.bottleneck is not None and throughput > _FITS * self.bitrate
+        beta = min(max(beta, _MIN_BETA), _BURST_BETA if is_burst else _MAX_BETA)
+        backlog = path.in_flight / throughput if path.bottleneck is not None else 0.0
+        self.collapsed = (
+            self._is_first_look(now)
+            and backlog > _COLLAPSE_BACKLOG
+            and throughput < _COLLAPSE * self.settled_bitrate
+        )
+        if self.collapsed:
+            beta = _COLLAPSE_BETA
         # Sending less than comes out says nothing about the path but that it takes this much.
         confirmed = throughput if self.draining else min(throughput, self.bitrate)
         self.capacity = throughput
         self.bitrate = min(self.bitrate, throughput * beta)
         self._drain_to = _AFTER_DRAIN * confirmed
         if not self.draining:
-            self._gives_up_at = now + _MAX_BRAKING
+            self._drain_from = now
+            self._empty_at = math.inf
+            if now - self._drained_at > _SAME_QUEUE:
+                self._gives_up_at = now + _MAX_BRAKING
         self._drain_until = min(now + _MAX_DRAIN, self._gives_up_at)
         self._drained_queue = path.queue_delay
         self._clamp()
+        # Where a round trip is long, to wait for the report of an empty queue leaves it empty for
+        # another one.  What is under way and how fast it comes out tell when that will be.
+        if self.collapsed and self.bitrate < throughput:
+            self._empty_at = now + backlog / (1 - self.bitrate / throughput)
 
     def _drain(self, until: float, path: PathState, now: float) -> None:
         empty = path.queue_delay < _QUEUE_EMPTY + path.jitter
@@ -248,8 +325,9 @@ class TargetRate:
             else:
                 self._drain_until = None
                 self.queue_is_foreign = True
-        elif empty and settled:
+        elif (empty and settled) or now >= self._empty_at:
             self._drain_until = None
+            self._drained_at = -math.inf if empty else now
             self.bitrate = max(self.bitrate, self._drain_to)
 
     def _increase(self, path: PathState, elapsed: float) -> None:

@@ -36,8 +36,9 @@ logger = logging.getLogger(__name__)
 _LEAST_BITRATE: Final = 10_000
 """Bits per second that an encoder is told at least."""
 
-_OVERSHOOT_SMOOTHING: Final = 0.15
-"""Weight of a new frame in the encoder's overshoot: settles in a quarter of a second."""
+_KEY_SHARE: Final = 0.5
+"""Of the rate to expect that a key frame is made for at least: while a queue is emptied there may
+be next to none, and what starts afresh then must be worth looking at."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,12 +128,12 @@ class VideoEncode:
         self._scale: Final = ScalePolicy(config.scale, now=now)
         self._slot: EncoderSlot | None = None
         self._bitrate = 0
+        self._settled = 0  # what the rate will be once a queue is emptied
         self._out: VideoEncodeJob | None = None
         self._key_wanted = True
         self._key_at: float | None = None  # when the last key frame was ordered
         self._ahead = 0.0  # bits encoded beyond the rate
         self._ahead_at = now
-        self._overshoot = 1.0  # what comes out over what the encoder was told, of late
         self._change_since: float | None = None  # since when to pause, or to resume, is due
         self._encoder_time = 0
         self._captured_at: float | None = None
@@ -159,17 +160,23 @@ class VideoEncode:
         """What keeps the picture below what its source gives."""
         return "bandwidth" if self.paused is not None or self.scaled else "none"
 
-    def set_bitrate(self, bitrate: int, target: int, now: float) -> None:
+    def set_bitrate(
+        self, bitrate: int, target: int, now: float, *, settled: int | None = None
+    ) -> None:
         """Take a new share.
 
         Args:
             bitrate: Net, for the picture.
-            target: Gross, of everything; decides whether there is a picture at all.
+            target: Gross, of everything, to expect for a while; decides whether there is a picture
+                at all.
             now: The present.
+            settled: Net, for the picture, to expect for a while, where that is another than now;
+                decides its size.
 
         """
         self._drain(now)
         self._bitrate = bitrate
+        self._settled = bitrate if settled is None else settled
         config = self._config
         if self.paused is None:
             if self._lasts(target < config.pause_below, config.pause_patience, now):
@@ -186,6 +193,16 @@ class VideoEncode:
         """Take note that the path, silent for a while, carries again: all before is lost."""
         if self.references is None or not self.references.handle_return():
             self._key_wanted = True
+
+    def restart(self) -> None:
+        """Start afresh with a key frame, at once: what is under way will not arrive, or too late.
+
+        What the encoder is ahead by was for that.  A frame from a picture that both sides keep
+        would be larger here: of the old rate's fineness, which it would go on from.
+        """
+        self._key_wanted = True
+        self._ahead = 0.0
+        self._scale.restart()
 
     def handle_key_frame_request(self, round_trip: float, now: float) -> bool:
         """Take a request by the receiver; return whether it is heeded.
@@ -234,10 +251,9 @@ class VideoEncode:
         if self.paused is not None:
             return self._skipped(SkipReason.PAUSED)
         if self._scale.update(
-            self._bitrate, frame.width, frame.height, now, overshoot=self._overshoot
+            self._settled, frame.width, frame.height, now, key_due=self._key_wanted
         ):
-            self._overshoot = 1.0  # the next size has one of its own
-            self._ahead = 0.0  # and what the last one left behind must not delay it
+            self._ahead = 0.0  # what the last size left behind must not delay the next
         if self._out is not None:
             return self._skipped(SkipReason.BUSY)
         if queue_seconds > self._config.max_queue:
@@ -270,10 +286,13 @@ class VideoEncode:
         self._ahead += len(picture.data) * 8
         if picture.key:
             self._key_at = now
+            self._scale.difficulty.handle_key_frame()
         else:
-            told = job.bitrate * job.duration / VIDEO_CLOCK_RATE
-            self._overshoot += _OVERSHOOT_SMOOTHING * (
-                len(picture.data) * 8 / told - self._overshoot
+            self._scale.difficulty.handle_picture(
+                len(picture.data) * 8,
+                job.duration / VIDEO_CLOCK_RATE,
+                picture.quantizer,
+                job.bitrate,
             )
         return picture
 
@@ -287,6 +306,8 @@ class VideoEncode:
     def _order(self, frame: VideoFrame, media_time: int, now: float) -> VideoEncodeJob:
         size = self._scale.scaling.size(frame.width, frame.height)
         bitrate = max(self._bitrate, _LEAST_BITRATE)
+        if self._key_wanted:
+            bitrate = max(bitrate, int(self._settled * _KEY_SHARE))
         # The encoder's own clock counts pictures, not time: after a gap it would take the pause
         # for a slower camera, splurge, fill the queue and so make the next gap.
         duration = int(max(VIDEO_CLOCK_RATE / self.frame_rate, self._interval))

@@ -538,7 +538,10 @@ class SendPipeline:
             stream.stats.fir_count += 1
         else:
             stream.stats.pli_count += 1
-        stream.encode.handle_key_frame_request(self._round_trip_guess, now)
+        # A request cannot have seen a key frame that still waits, here or before the bottleneck.
+        waits = self._controller.queue_delay
+        waits += self._pacer.queued_bytes * 8 / self._controller.pacing_bitrate
+        stream.encode.handle_key_frame_request(self._round_trip_guess + waits, now)
 
     def _handle_selection(self, packet: ReferencePictureSelection, now: float) -> None:
         stream = self._video_by_ssrc.get(packet.media_ssrc)
@@ -561,6 +564,11 @@ class SendPipeline:
             self._dropped += self._pacer.drop_video()
             for stream in self._video.values():
                 stream.encode.handle_return()
+        if self._controller.poll_collapse():
+            self._dropped += self._pacer.drop_video()
+            for stream in self._video.values():
+                stream.history.forget()
+                stream.encode.restart()
         self._pacer.set_rate(self._controller.pacing_bitrate, now)
         self._allocate(now)
         target = self._controller.target_bitrate
@@ -569,7 +577,7 @@ class SendPipeline:
             self._events.append(TargetBitrateChanged(target))
 
     def _allocate(self, now: float) -> None:
-        target = self._controller.target_bitrate
+        target, settled = self._controller.target_bitrate, self._controller.settled_bitrate
         active = [stream for stream in self._video.values() if not stream.muted]
         loss = self._controller.loss
         picture = any(stream.encode.paused is None for stream in active)
@@ -584,24 +592,30 @@ class SendPipeline:
             if stream.fec is not None:
                 stream.fec.set_protection(*ulpfec_protection(loss, self._round_trip_guess))
                 protection = stream.fec.protection
-        allocation = allocate(
-            target,
-            Demand(
-                audio=sound,
-                video=bool(active),
-                repair=any(stream.parameters.nack for stream in active),
-                loss=loss,
-                protection=protection,
-                frame_rate=max((stream.encode.frame_rate for stream in active), default=0.0),
-                packet_size=self._config.max_packet_size // decision.split,
-                residual=decision.residual,
-            ),
+        demand = Demand(
+            audio=sound,
+            video=bool(active),
+            repair=any(stream.parameters.nack for stream in active),
+            loss=loss,
+            protection=protection,
+            frame_rate=max((stream.encode.frame_rate for stream in active), default=0.0),
+            packet_size=self._config.max_packet_size // decision.split,
+            residual=decision.residual,
         )
-        self._pictures_bitrate = (
-            allocation.video_gross + allocation.repair + allocation.protection
-        ) // max(1, len(active))
+        # What lasts longer than the emptying of a queue follows the rate after it.
+        lasting = allocate(settled, demand)
+        self._pictures_bitrate = (lasting.video_gross + lasting.repair + lasting.protection) // max(
+            1, len(active)
+        )
+        share = lasting.video if target >= settled else allocate(target, demand).video
         for stream in active:
-            self._allocate_video(stream, allocation.video // len(active), target, now)
+            before: PauseReason | None = stream.encode.paused
+            stream.stats.target_bitrate = share // len(active)
+            stream.encode.set_bitrate(
+                stream.stats.target_bitrate, settled, now, settled=lasting.video // len(active)
+            )
+            stream.limitation.update(stream.encode.limitation, stream.encode.size, now)
+            self._announce(stream, before)
 
     def _protect(self, active: list[VideoStream], now: float) -> Protection:
         """Let the policy of each stream decide; return what the budget has to know of it."""
@@ -624,13 +638,8 @@ class SendPipeline:
             mean = replace(protection, share=ratio / (1.0 + ratio))
         return mean
 
-    def _allocate_video(self, stream: VideoStream, share: int, target: int, now: float) -> None:
-        before: PauseReason | None = stream.encode.paused
-        stream.encode.set_bitrate(share, target, now)
-        stream.stats.target_bitrate = share
-        after = stream.encode.paused
-        stream.limitation.update(stream.encode.limitation, stream.encode.size, now)
-        mid = stream.parameters.mid
+    def _announce(self, stream: VideoStream, before: PauseReason | None) -> None:
+        after, mid = stream.encode.paused, stream.parameters.mid
         if after is not None and before is None:
             self._events.append(VideoPaused(mid, after))
         elif after is None and before is not None:

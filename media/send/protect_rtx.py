@@ -135,6 +135,10 @@ class RtxHistory:
             packets.append(self._repeat(kept, now))
         return packets
 
+    def forget(self) -> None:
+        """Repeat nothing that was sent so far: a key frame follows, which needs none of it."""
+        self._kept.clear()
+
     def padding(self, size: int) -> RtpPacket | None:
         """Return a packet that fills up a probe: a copy of a recent one, else empty bytes.
 

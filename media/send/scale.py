@@ -1,59 +1,100 @@
 """Scale: which size and frame rate of picture a bitrate is worth.
 
-Beside encoding.  Below about one bit per pixel and second VP8 reaches its coarsest quantizer and
-overshoots; a smaller picture at the same rate then looks better.  The rule, fitted to measurements
-of 640x360 and to libwebrtc's table of limits: a rung needs at least 1.08 bits per second for each
-pixel (640x360: 250 kbit/s, 480x270: 140, 320x180: 62, 1280x720: 1000).
+Beside encoding.  The larger picture looks better (by 1 to 4 dB a rung, measured on four kinds of
+pictures) as long as the encoder can make it at all at this rate, coarse as it may be.  So the
+size is the largest whose quantizer is not expected at its coarsest; :mod:`.difficulty` tells.
 
-What is hard to encode needs more: an encoder at its coarsest overshoots, and what it overshoots by
-is taken off the rate.  Only trying tells whether a larger size would do again, so after going
-down for that going up takes twice the patience each time.
-
-A change of size costs a key frame, so going up needs more than going down and some patience.
+Where it is at its coarsest and still exceeds the rate, pictures would have to be left out, more
+and more of them; then a smaller size is the better answer.  A change of size costs a key frame, so
+going up needs some margin and patience, twice as much each time that it had to be undone.  Where
+a key frame is due anyway a change is free, and is made at once.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Final
+
+from ringline.media.send.difficulty import COARSEST, Difficulty, quantizer_for
 
 __all__ = ["ScaleConfig", "ScalePolicy", "Scaling"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScaleConfig:
-    """When the picture changes."""
+    """When the picture changes.
 
-    bits_per_pixel: float = 1.08
-    """Per second; see the module's docstring."""
+    Quantizers are 0 (finest) to 127; beyond :data:`~ringline.media.send.difficulty.COARSEST` they
+    are what would be needed.
+    """
 
-    up_factor: float = 1.35
-    """Of what the larger size needs before it is taken: hysteresis."""
+    down_above: float = 112.0
+    """Quantizer needed from which the picture is too large: an eighth over the rate at coarsest."""
+
+    small_down_above: float = 122.0
+    """The same for small pictures: half over the rate.  Of those it is better to leave some out
+    than to make them smaller yet."""
+
+    small: int = 60_000
+    """Pixels of a small picture: 320x180 and less."""
+
+    fits_below: float = 105.0
+    """Quantizer to be expected of the size that a key frame which is due anyway is made in."""
+
+    restarts_below: float = 85.0
+    """The same after a collapse: nobody sees anything until that key frame is through, so it is to
+    be small."""
+
+    far_too_large: float = 130.0
+    """Quantizer to be expected of the next smaller size from which it is passed over, too: what
+    is expected is the less certain the further away."""
+
+    up_below: float = 105.0
+    """Quantizer to be expected of a larger size that is to be gone up to."""
+
+    up_bits_per_pixel: float = 0.5
+    """Bits per second for each pixel of a larger size that it must have, however easy the pictures
+    are: with less its key frames, one for the change and one for each loss that nothing else
+    mends, stand in the way for half a second each."""
 
     up_patience: float = 3.0
     """Seconds that the rate must have been there: a key frame's cost is earned back in less."""
 
     max_up_patience: float = 48.0
-    """The most that it is doubled to for pictures that are hard to encode."""
+    """The most that it is doubled to for pictures that turn out harder than expected."""
 
-    overshoot: float = 1.3
-    """Of its rate that an encoder must exceed to count; key frames and scene changes do for a
-    moment."""
+    undone_within: float = 15.0
+    """Seconds within which going down means that it was wrong to go up."""
+
+    bitrate_seconds: float = 2.0
+    """Time constant of the mean of the rate by which sizes are chosen: congestion control goes up
+    and down within it all the time."""
+
+    fall_seconds: float = 1.0
+    """The same where it falls: what is too large for the rate is late meanwhile."""
 
     down_patience: float = 1.0
     """Seconds that the rate must have been too low; a shorter dip the encoder bridges."""
 
-    start_grace: float = 3.0
-    """Seconds at the start without going down: the rate is a guess until probing is through."""
+    frame_rates: tuple[tuple[int, float], ...] = ((150_000, 30.0), (75_000, 20.0), (45_000, 15.0))
+    """Least bitrate and the frame rate that it may be worth, best first."""
 
-    frame_rates: tuple[tuple[int, float], ...] = ((180_000, 30.0), (90_000, 20.0), (45_000, 15.0))
-    """Least bitrate and the frame rate that it is worth, best first."""
+    slow_above: float = 100.0
+    """Quantizer needed from which fewer pictures are made, before they are made smaller; down to
+    the rate that still looks like motion:"""
+
+    motion: float = 15.0
+    """Pictures a second."""
 
     least_frame_rate: float = 10.0
     """Below all of these; under 10 lips no longer match the voice."""
 
     frame_rate_hysteresis: float = 1.15
     """Of a rate bound before the higher frame rate is taken."""
+
+    slow_hysteresis: float = 10.0
+    """Steps that the quantizer must be finer than ``slow_above`` before it is."""
 
 
 @dataclass(slots=True)
@@ -79,22 +120,33 @@ class Scaling:
         )
 
 
+_STEPS_BY_FRAME_RATE: Final = 20.0
+"""Of the quantizer per doubling: less than by the rate, as pictures further apart differ more."""
+
 _NUMERATORS: Final = (8, 6, 4, 3, 2)
 """640x360, 480x270, 320x180, 240x135, 160x90."""
 
 
 class ScalePolicy:
-    """Follows the bitrate with the size of the picture."""
+    """Follows the bitrate with the size of the picture.
+
+    Attributes:
+        difficulty: Of the pictures at their present size; feed it what is encoded.
+
+    """
 
     def __init__(self, config: ScaleConfig, *, now: float) -> None:
+        self.difficulty: Final = Difficulty()
         self._config: Final = config
         self._scaling = Scaling()
-        self._started_at = now
         self._up_patience = config.up_patience
-        self._is_hard = False
+        self._went_up_at = now - config.undone_within
         self._since: float | None = None  # since when a change is due
-        self._direction = 0
-        self._judged = 0  # bitrate that decides how far to go
+        self._goal = 0  # the rung that it would go to, the mildest of the time
+        self._begun = False
+        self._restarting = False
+        self._bitrate = 0.0  # the mean of the last while
+        self._updated_at = now
 
     @property
     def scaling(self) -> Scaling:
@@ -102,69 +154,119 @@ class ScalePolicy:
         return self._scaling
 
     def update(
-        self, bitrate: int, width: int, height: int, now: float, *, overshoot: float = 1.0
+        self, bitrate: int, width: int, height: int, now: float, *, key_due: bool = False
     ) -> bool:
         """Reconsider for the next picture; return whether the size changed.
 
         Args:
-            bitrate: Net, for the picture.
+            bitrate: Net, for the picture, that is to be expected for a while.
             width: Of the source, pixels.
             height: Likewise.
             now: The present.
-            overshoot: What the encoder makes of late, as a multiple of what it was told.
+            key_due: The next picture is a key frame whatever its size.
 
         """
+        if not self._begun:
+            self._bitrate = float(bitrate)
+        falls = bitrate < self._bitrate
+        seconds = self._config.fall_seconds if falls else self._config.bitrate_seconds
+        share = min((now - self._updated_at) / seconds, 1.0)
+        self._updated_at = now
+        self._bitrate += share * (bitrate - self._bitrate)
+        if self._restarting:
+            self._bitrate = min(self._bitrate, float(bitrate))
+        bitrate = int(self._bitrate)
         self._set_frame_rate(bitrate)
-        self._is_hard = overshoot > self._config.overshoot
-        if self._is_hard:
-            bitrate = int(bitrate / overshoot)
         rung = _NUMERATORS.index(self._scaling.numerator)
-        if bitrate < self._needs(rung, width, height) and rung + 1 < len(_NUMERATORS):
-            return self._consider(1, bitrate, (width, height), now=now)
-        if rung and bitrate >= self._needs(rung - 1, width, height) * self._config.up_factor:
-            return self._consider(-1, bitrate, (width, height), now=now)
-        self._since = None
-        return False
-
-    def _consider(
-        self, direction: int, bitrate: int, source: tuple[int, int], *, now: float
-    ) -> bool:
-        config = self._config
-        width, height = source
-        if self._since is None or direction != self._direction:
-            self._since, self._direction = now, direction
-            self._judged = bitrate
-        # A moment's extreme must not decide how far to go: the mildest of the time does.
-        self._judged = max(self._judged, bitrate) if direction > 0 else min(self._judged, bitrate)
-        patience = config.down_patience if direction > 0 else self._up_patience
-        if now - self._since < patience:
+        goal = self._wanted(rung, bitrate, width * height, key_due=key_due)
+        self._restarting = False
+        if not self._begun:
+            self._begun = True
+            return self._go(goal, rung)
+        if goal == rung:
+            self._since = None
             return False
-        if direction > 0 and now - self._started_at < config.start_grace:
+        is_down = goal > rung
+        if self._since is None or is_down is not (self._goal > rung):
+            self._since, self._goal = now, goal
+        # A moment's extreme must not decide how far to go: the mildest of the time does.
+        self._goal = min(self._goal, goal) if is_down else max(self._goal, goal)
+        patience = self._config.down_patience if is_down else self._up_patience
+        if now - self._since < patience and not (is_down and key_due):
+            return False
+        if is_down and now - self._went_up_at < self._config.undone_within:
+            self._up_patience = min(2 * self._up_patience, self._config.max_up_patience)
+        elif not is_down:
+            self._went_up_at = now
+        return self._go(self._goal, rung)
+
+    def restart(self) -> None:
+        """Make the next picture, which is a key frame, small enough to be through soon."""
+        self._restarting = True
+
+    def _go(self, goal: int, rung: int) -> bool:
+        self._since = None
+        if goal == rung:
             return False
         # Straight to the rung that fits: each one in between would cost a key frame of its own.
-        margin = 1.0 if direction > 0 else config.up_factor
-        goal = _NUMERATORS.index(self._scaling.numerator) + direction
-        while 0 <= goal + direction < len(_NUMERATORS):
-            asked = goal if direction > 0 else goal - 1
-            fits = self._judged >= self._needs(asked, width, height) * margin
-            if fits is (direction > 0):
-                break
-            goal += direction
         self._scaling = Scaling(_NUMERATORS[goal], self._scaling.frame_rate)
-        self._since = None
-        if direction > 0 and self._is_hard:
-            self._up_patience = min(2 * self._up_patience, config.max_up_patience)
+        self.difficulty.handle_size((_NUMERATORS[goal] / _NUMERATORS[rung]) ** 2)
         return True
 
-    def _needs(self, rung: int, width: int, height: int) -> float:
-        part = _NUMERATORS[rung] / 8
-        return width * height * part * part * self._config.bits_per_pixel
+    def _wanted(self, rung: int, bitrate: int, source: int, *, key_due: bool) -> int:
+        """Return the rung that the bitrate is worth, given that we are on one."""
+        config = self._config
+        last = len(_NUMERATORS) - 1
+        if not self._begun:
+            while rung < last and self._expected(rung, rung, bitrate, source) > COARSEST:
+                rung += 1
+            return rung
+        goal = rung
+        # A key frame that is due anyway is not spent on a size that hardly fits.
+        at_once = config.restarts_below if self._restarting else config.fits_below
+        limit = at_once if key_due else self._too_coarse(rung, source)
+        while goal < last and self._expected(goal, rung, bitrate, source) > limit:
+            goal += 1
+            limit = at_once if key_due else config.far_too_large
+        while (
+            goal <= rung
+            and goal
+            and bitrate >= config.up_bits_per_pixel * source * (_NUMERATORS[goal - 1] / 8) ** 2
+            and self._expected(goal - 1, rung, bitrate, source) < config.up_below
+        ):
+            goal -= 1
+        return goal
+
+    def _too_coarse(self, rung: int, source: int) -> float:
+        small = source * (_NUMERATORS[rung] / 8) ** 2 <= self._config.small
+        return self._config.small_down_above if small else self._config.down_above
+
+    def _expected(self, goal: int, rung: int, bitrate: int, source: int) -> float:
+        pixels = (_NUMERATORS[goal] / _NUMERATORS[rung]) ** 2
+        known = self.difficulty.quantizer_at(bitrate, pixels)
+        if known is not None:
+            return known
+        return quantizer_for(bitrate, source * (_NUMERATORS[goal] / 8) ** 2)
 
     def _set_frame_rate(self, bitrate: int) -> None:
+        config = self._config
         current = self._scaling.frame_rate
-        for least, frame_rate in self._config.frame_rates:
-            needed = least * (self._config.frame_rate_hysteresis if frame_rate > current else 1.0)
-            if bitrate >= needed:
-                self._scaling.frame_rate = frame_rate
-                return
-        self._scaling.frame_rate = self._config.least_frame_rate
+        needed = self.difficulty.quantizer_at(bitrate)
+        for least, frame_rate in config.frame_rates:
+            is_up = frame_rate > current
+            if bitrate < least * (config.frame_rate_hysteresis if is_up else 1.0):
+                continue
+            if needed is not None and frame_rate > config.motion:
+                then = needed + _steps_by_frame_rate(frame_rate / current)
+                if then > config.slow_above - (config.slow_hysteresis if is_up else 0.0):
+                    continue
+            break
+        else:
+            frame_rate = config.least_frame_rate
+        if frame_rate != current:
+            self._scaling.frame_rate = frame_rate
+            self.difficulty.handle_frame_rate(_steps_by_frame_rate(frame_rate / current))
+
+
+def _steps_by_frame_rate(factor: float) -> float:
+    return _STEPS_BY_FRAME_RATE * math.log2(factor)

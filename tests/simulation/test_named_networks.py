@@ -76,7 +76,7 @@ BOUNDS = [
     Bounds(network="spiky_loss", end=25, frames_per_second=15, frozen=0.6,
            longest_gap=5.0, picture_delay_p95=0.8, sound_delay_p95=0.3,
            concealed_ms_per_minute=6000),
-    Bounds(network="satellite", frames_per_second=25, frozen=0.7, longest_gap=1.5,
+    Bounds(network="satellite", frames_per_second=24, frozen=0.7, longest_gap=1.5,
            picture_delay_p95=1.3, sound_delay_p95=0.6, concealed_ms_per_minute=1500),
     Bounds(network="reordering", end=15, frames_per_second=29, frozen=0.05, longest_gap=0.3,
            picture_delay_p95=0.25, sound_delay_p95=0.2, concealed_ms_per_minute=500),

@@ -215,7 +215,7 @@ def test_a_new_size_starts_with_a_key_frame_and_keeps_the_rate(
             (shown,) = decoder.decode(frame.data)
             assert shown.shape == planes.shape
         assert sender.encoder.size == (width, height)
-        assert psnr(shown, planes) > 28
+        assert psnr(shown, planes) > (28 if width > 2 else 20)
     picture = make_scene(800, 600)
     seconds = [sender.send_second(picture) for _ in range(3)]
     assert kilobits(seconds[-1]) == pytest.approx(400, rel=0.2)

@@ -11,6 +11,8 @@ CALM = PathState(
     usage=Usage.NORMAL,
     acknowledged=1_000_000.0,
     quick_acknowledged=1_000_000.0,
+    bottleneck=None,
+    in_flight=0.0,
     inherent_loss=0.0,
     loss_limit=None,
     queue_delay=0.0,
@@ -182,3 +184,52 @@ def test_the_rate_stays_within_its_bounds() -> None:
     assert rate.bitrate == 2_500_000
     rate.set_bitrate(1)
     assert rate.bitrate == 20_000
+
+
+def test_a_bottleneck_that_passes_less_is_over_use_whatever_the_trend_says() -> None:
+    rate = rate_at(1_000_000)
+    narrow = replace(CALM, queue_delay=0.05, bottleneck=500_000.0)
+    assert rate.update(narrow, 1.0)
+    assert rate.bitrate == pytest.approx(425_000)
+    # Sooner than a round trip, since what it passes does not depend on what we send.
+    assert rate.update(replace(narrow, bottleneck=200_000.0), 1.05)
+    assert rate.bitrate == pytest.approx(170_000)
+
+
+def test_a_burst_in_the_queue_of_a_path_that_is_wide_enough_is_waited_for_gently() -> None:
+    rate = rate_at(1_000_000)
+    path = replace(CALM, usage=Usage.OVERUSING, queue_delay=0.05, bottleneck=1_000_000.0)
+    assert rate.update(path, 1.0)
+    assert rate.bitrate == pytest.approx(920_000)
+
+
+def test_far_more_under_way_than_the_path_takes_is_a_collapse() -> None:
+    rate = rate_at(2_000_000)
+    path = replace(CALM, queue_delay=0.05, bottleneck=300_000.0, in_flight=200_000.0)
+    assert rate.update(path, 1.0)
+    assert rate.collapsed
+    assert rate.bitrate == pytest.approx(90_000)
+    assert rate.settled_bitrate == pytest.approx(276_000)
+    rate.update(path, 1.1)
+    assert not rate.collapsed  # once
+
+
+def test_less_under_way_or_a_smaller_fall_is_none() -> None:
+    for bottleneck, in_flight in ((300_000.0, 60_000.0), (1_500_000.0, 800_000.0)):
+        rate = rate_at(2_000_000)
+        path = replace(CALM, queue_delay=0.05, bottleneck=bottleneck, in_flight=in_flight)
+        assert rate.update(path, 1.0)
+        assert not rate.collapsed
+
+
+def test_after_a_collapse_it_goes_on_when_the_queue_must_be_empty() -> None:
+    """Where a round trip is long, the report of it comes much later."""
+    rate = rate_at(2_000_000)
+    path = replace(CALM, queue_delay=0.3, bottleneck=300_000.0, in_flight=210_000.0, round_trip=0.6)
+    rate.update(path, 1.0)
+    full = replace(path, bottleneck=None)
+    rate.update(full, 1.9)
+    assert rate.draining
+    rate.update(full, 2.05)  # 0.7 s of queue at 0.7 of capacity
+    assert not rate.draining
+    assert rate.bitrate == pytest.approx(276_000)

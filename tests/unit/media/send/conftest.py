@@ -26,6 +26,7 @@ from ringline.media.rtp.rtcp import (
     SenderReport,
     TransportFeedback,
 )
+from ringline.media.send.difficulty import quantizer_for
 from ringline.media.send.pipeline import SendConfig, SendPipeline
 from ringline.media.simulate.link import Link
 from ringline.media.simulate.profile import LinkProfile
@@ -36,7 +37,7 @@ AUDIO_SSRC, VIDEO_SSRC, RTX_SSRC = Ssrc(0xA), Ssrc(0xB), Ssrc(0xC)
 
 
 class FakeVideoEncoder:
-    """Meets its rate within a quarter; key frames are five times as large."""
+    """Meets its rate within a quarter, if it can; key frames are five times as large."""
 
     def __init__(self, config: Vp8Config, seed: int) -> None:
         self.has_golden = False
@@ -62,10 +63,13 @@ class FakeVideoEncoder:
         key = force_key or not self.sizes or self.sizes[-1] != size
         self.sizes.append(size)
         self.forced.append(force_key)
-        length = self.bitrate * duration / 90_000 / 8 * self._rng.uniform(0.75, 1.25)
+        pixels = size[0] * size[1]
+        bitrate = max(self.bitrate, pixels * 0.5)
+        length = bitrate * duration / 90_000 / 8 * self._rng.uniform(0.75, 1.25)
+        quantizer = round(max(2.0, quantizer_for(bitrate, pixels)))
         if key:
             length *= 5
-        return EncodedPicture(bytes([not key]) + bytes(max(10, int(length))), key, *size, 40)
+        return EncodedPicture(bytes([not key]) + bytes(max(10, int(length))), key, *size, quantizer)
 
     def set_bitrate(self, bitrate: int) -> None:
         self.bitrate = bitrate

@@ -107,6 +107,18 @@ def test_pictures_are_skipped_while_the_encoder_is_ahead_of_its_rate(fake_codecs
     assert camera.frames > before  # but never all of them
 
 
+def test_a_fresh_start_is_a_key_frame_of_the_size_to_come(fake_codecs: Any) -> None:
+    """While a queue is emptied there is hardly any rate; what will be counts."""
+    camera = Camera(fake_codecs, bitrate=300_000)
+    camera.run(2)
+    camera.stage.set_bitrate(0, 100_000, camera.now, settled=90_000)
+    camera.stage.restart()
+    camera.run(1 / 30)
+    assert camera.keys == [0.0, 2.0]
+    assert camera.stage.size == (480, 270)
+    assert fake_codecs.video[0].bitrate == 45_000
+
+
 def test_a_failed_encoder_is_asked_for_a_key_frame_next(fake_codecs: Any) -> None:
     camera = Camera(fake_codecs)
     camera.run(1 / 30)
@@ -119,13 +131,15 @@ def test_a_failed_encoder_is_asked_for_a_key_frame_next(fake_codecs: Any) -> Non
 
 
 def test_a_rate_too_low_for_the_size_scales_the_picture_down(fake_codecs: Any) -> None:
-    camera = Camera(fake_codecs, bitrate=100_000)
-    camera.run(6)
+    camera = Camera(fake_codecs)
+    camera.run(1)
+    camera.stage.set_bitrate(40_000, 100_000, camera.now)
+    camera.run(16)
     assert camera.stage.size == (320, 180)
     assert fake_codecs.video[0].sizes[0] == (640, 360)
     assert fake_codecs.video[0].sizes[-1] == (320, 180)
     assert camera.stage.scaled
-    assert camera.stage.frame_rate == 20.0
+    assert camera.stage.frame_rate == 10.0
     assert len(fake_codecs.video) == 1
 
 

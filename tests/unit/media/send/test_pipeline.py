@@ -286,9 +286,9 @@ def test_the_picture_pauses_with_a_reason_and_resumes(virtual_call: Any) -> None
 
 
 def test_a_new_size_is_announced(virtual_call: Any) -> None:
-    call = virtual_call(up="rate=200,delay=30")
+    call = virtual_call(up="rate=120,delay=30")
     call.connect()
-    call.run(10.0)
+    call.run(20.0)
     sizes = [(e.width, e.height) for e in call.events if isinstance(e, SentPictureChanged)]
     assert sizes[0] == (640, 360)
     assert sizes[-1] in ((480, 270), (320, 180))
