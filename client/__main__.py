@@ -237,7 +237,7 @@ def serve(
         typer.Option(min=0, max=65535, help="TCP port of page and WebSocket; 0 takes a free one."),
     ] = 8080,
     turn_port: Annotated[
-        int, typer.Option(min=0, max=65535, help="UDP port of TURN; 0 takes a free one.")
+        int, typer.Option(min=0, max=65535, help="UDP and TCP port of TURN; 0 takes a free one.")
     ] = 3478,
     turn: Annotated[bool, typer.Option("--turn/--no-turn", help="Run the TURN relay.")] = True,
     turn_allow_peer: Annotated[

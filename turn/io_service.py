@@ -289,7 +289,7 @@ class TurnService:
 
     def _handle_closed(self, client: ClientSocket) -> None:
         core = self._running()
-        core.handle_client_closed(client, self._loop.time())
+        core.handle_client_closed(client)
         if self._listener is not None:
             self._perform(core, self._listener)
         self._arm(core)

@@ -160,9 +160,8 @@ class TurnServer:
         else:
             self._handle_stun(data, source, now)
 
-    def handle_client_closed(self, client: ClientSocket, now: float) -> None:
-        """End what belongs to a client whose connection is gone (RFC 8656 §7.2 calls it that)."""
-        del now
+    def handle_client_closed(self, client: ClientSocket) -> None:
+        """End what belongs to a client whose connection is gone: its five-tuple is no more."""
         allocation = self._allocations.by_client.get(client)
         if allocation is not None:
             self._allocations.remove(allocation)

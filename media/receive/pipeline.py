@@ -212,7 +212,10 @@ class ReceivePipeline:
                 render=config.render,
                 deadline=recovery_deadline(config.nack, None) if parameters.nack else _REORDERING,
             )
-            if parameters.red_payload_type is not None:
+            # A sender with a repair stream uses that (send/streams.py): no parity will come, and
+            # remembering each packet for it would be for nothing.
+            has_code = stream.rlc is not None and parameters.repair_ssrc is not None
+            if parameters.red_payload_type is not None and not has_code:
                 stream.fec = UlpFecRecovery(
                     parameters, self._parameters.extension_ids, config.ulpfec
                 )

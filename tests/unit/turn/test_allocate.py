@@ -256,10 +256,10 @@ def test_a_client_that_hangs_up_loses_its_relay(bench: Bench) -> None:
     ann = bench.client()
     ann.allocate()
     assert bench.server.has_allocation(ann.socket)
-    bench.server.handle_client_closed(ann.socket, bench.now)
+    bench.server.handle_client_closed(ann.socket)
     assert bench.drain() == [CloseRelay(ann.port)]
     assert not bench.server.has_allocation(ann.socket)
-    bench.server.handle_client_closed(ann.socket, bench.now)  # harmless
+    bench.server.handle_client_closed(ann.socket)  # harmless
     assert bench.drain() == []
 
 
@@ -273,7 +273,7 @@ def test_a_client_that_hangs_up_while_its_socket_opens_leaves_nothing(
     values = () if even is None else ((EVEN_PORT, even),)
     (command,) = ann.request(Method.ALLOCATE, (REQUESTED_TRANSPORT, 17), *values)
     assert isinstance(command, OpenRelay)
-    bench.server.handle_client_closed(ann.socket, bench.now)
+    bench.server.handle_client_closed(ann.socket)
     assert bench.drain() == []
     bench.server.handle_relay_opened(command.relay_port, "203.0.113.1", bench.now)
     assert bench.drain() == [CloseRelay(command.relay_port)]
@@ -290,7 +290,7 @@ def test_a_pair_half_open_is_closed_whole(bench: Bench) -> None:
     bench.server.handle_relay_opened(first.relay_port, "203.0.113.1", bench.now)
     (second,) = bench.drain()
     assert isinstance(second, OpenRelay)
-    bench.server.handle_client_closed(ann.socket, bench.now)
+    bench.server.handle_client_closed(ann.socket)
     bench.server.handle_relay_opened(second.relay_port, "203.0.113.1", bench.now)
     assert bench.drain() == [CloseRelay(second.relay_port), CloseRelay(first.relay_port)]
 
