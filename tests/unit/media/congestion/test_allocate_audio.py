@@ -54,7 +54,8 @@ def test_more_budget_is_never_worse_sound_in_shorter_packets() -> None:
     assert all(a.bitrate <= b.bitrate for a, b in pairwise(chosen))
     assert all(a.frame_samples >= b.frame_samples for a, b in pairwise(chosen))
     assert chosen[-1].frame_samples == 960
-    assert chosen[-1].bitrate == 32_000
+    assert chosen[-1].bitrate == 64_000  # what a listener can still tell, on a wide link
+    assert plan(250e3).bitrate <= 32_000  # the picture needs it more
 
 
 def test_150_kbit_with_a_picture_buy_20_of_sound_at_40_ms() -> None:

@@ -40,10 +40,10 @@ def test_the_encoder_is_told_of_loss_where_that_pays(
 
 def test_the_least_rates_are_encoded_with_the_most_care(fake_codecs: Any) -> None:
     stage = AudioEncode(codecs=fake_codecs, in_band_fec=True)
-    stage.set_conditions(32_000, 0.0)
+    stage.set_conditions(48_000, 0.0)
     stage.encode(np.zeros(960, np.int16))
     assert fake_codecs.audio[0].complexity == 5
-    stage.set_conditions(24_000, 0.0)
+    stage.set_conditions(32_000, 0.0)
     assert fake_codecs.audio[0].complexity == 9
 
 
