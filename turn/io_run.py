@@ -52,6 +52,8 @@ async def run_service(
         page = await _open_page(service, settings.run)
         try:
             stop.listen(service)
+            if page is not None:
+                service.deny_own_port(page.addresses[0][1])
             on_open(service, None if page is None else page.addresses[0][1])
             await stop.asked.wait()
             service.drain()

@@ -168,6 +168,8 @@ class TurnService:
             offload=self._plane is not None,
         )
         self._listener = listener
+        if self.tls_port is not None:
+            self._core.deny_own_port(self.tls_port)
         if self._plane is None:
             self._loop.add_reader(listener, self._read_listener, listener, self._core)
         else:
@@ -190,6 +192,10 @@ class TurnService:
         """Allow no new allocation from now on; those that are there go on."""
         self._running().drain()
         logger.info("TURN: draining, %d allocations are left", self.metrics.allocations)
+
+    def deny_own_port(self, port: int) -> None:
+        """Let no client reach a port that this process listens on, whatever range is open."""
+        self._running().deny_own_port(port)
 
     def reload(self) -> None:
         """Read certificate and key again; connections that are open keep the old ones.

@@ -10,7 +10,8 @@ It answers, from the strongest rule down:
 1. *Never*: ranges that have no peer behind them, or another address inside (RFC 8656 §21.1.6).
    No setting opens them.
 2. ``deny_peers`` of the configuration.
-3. ``allow_peers`` of the configuration; yet not our own listening port, by whatever address.
+3. ``allow_peers`` of the configuration; yet not a port that we listen on, by whatever address:
+   not for clients, nor for who operates the server.
 4. *Ourselves*: any other address of ours leads only to relays of ours that are live.  Those are
    handed over inside the server, so that nothing else on this machine can be reached.
 5. *Special-purpose* ranges: denied.
@@ -67,6 +68,7 @@ _MAPPED: Final = bytes(10) + b"\xff\xff"  # ::ffff:0:0/96
 _COMPATIBLE: Final = bytes(12)  # ::/96
 _TRANSLATED: Final = bytes(8) + b"\xff\xff\x00\x00"  # ::ffff:0:0:0/96, RFC 2765
 _NAT64: Final = bytes.fromhex("0064ff9b") + bytes(8)  # 64:ff9b::/96, RFC 6052
+_LOCAL_NAT64: Final = bytes.fromhex("0064ff9b0001")  # 64:ff9b:1::/48, RFC 8215
 _SIX_TO_FOUR: Final = b"\x20\x02"  # 2002::/16, RFC 3056
 
 
@@ -84,23 +86,27 @@ class PeerPolicy:
     Args:
         allow: Ranges that are opened although they are special.
         deny: Ranges that are closed although they are public, or allowed.
-        listener_port: Our listening port.
+        own_ports: The ports that we listen on.
 
     """
 
     def __init__(
-        self, *, allow: Sequence[Network], deny: Sequence[Network], listener_port: int
+        self, *, allow: Sequence[Network], deny: Sequence[Network], own_ports: Iterable[int]
     ) -> None:
         self._never: Final = _Ranges(parse_networks(_NEVER))
         self._deny: Final = _Ranges(deny)
         self._allow: Final = _Ranges(allow)
         self._special: Final = _Ranges(parse_networks(_SPECIAL))
-        self._listener_port: Final = listener_port
+        self._own_ports: Final = set(own_ports)
         self._own_hosts: Final[set[bytes]] = set()
 
     def add_own_host(self, host: str) -> None:
         """Learn an address of this machine.  There are as many as it has interfaces."""
         self._own_hosts.add(pack_host(host))
+
+    def add_own_port(self, port: int) -> None:
+        """Learn a port that this process listens on: no client is led there."""
+        self._own_ports.add(port)
 
     def judge(self, peer: Address) -> Verdict:
         """Return what a client may do with ``peer``; port 0 stands for any port."""
@@ -116,13 +122,11 @@ class PeerPolicy:
         if packed in self._never or packed in self._deny:
             return Verdict.DENIED
         if packed in self._allow:
-            if port == self._listener_port and (
-                packed in self._own_hosts or packed in self._special
-            ):
+            if port in self._own_ports and (packed in self._own_hosts or packed in self._special):
                 return Verdict.DENIED
             return Verdict.ALLOWED
         if packed in self._own_hosts:
-            return Verdict.DENIED if port == self._listener_port else Verdict.RELAYED_ONLY
+            return Verdict.DENIED if port in self._own_ports else Verdict.RELAYED_ONLY
         return Verdict.DENIED if packed in self._special else Verdict.ALLOWED
 
 
@@ -140,7 +144,7 @@ def _embedded(packed: bytes) -> Iterator[bytes]:
     """Yield the IPv4 address that an IPv6 address may stand for."""
     if len(packed) != 16:
         return
-    if packed[:12] in (_MAPPED, _COMPATIBLE, _TRANSLATED, _NAT64):
+    if packed[:12] in (_MAPPED, _COMPATIBLE, _TRANSLATED, _NAT64) or packed[:6] == _LOCAL_NAT64:
         yield packed[12:]
     elif packed[:2] == _SIX_TO_FOUR:
         yield packed[2:6]

@@ -96,7 +96,7 @@ class TurnServer:
         self._policy: Final = PeerPolicy(
             allow=parse_networks(config.allow_peers),
             deny=parse_networks(config.deny_peers),
-            listener_port=config.port,
+            own_ports=(config.port,),
         )
         for host in (config.host, config.relay_host, config.external_address):
             if host is not None:
@@ -195,6 +195,10 @@ class TurnServer:
         for allocation in self._allocations.pop_expired(now):
             self._allocator.release(allocation)
         self._allocator.handle_timeout(now)
+
+    def deny_own_port(self, port: int) -> None:
+        """Let no client reach a port that this process listens on, whatever range is open."""
+        self._policy.add_own_port(port)
 
     def drain(self) -> None:
         """Refuse new allocations from now on, naming another server if one is configured."""

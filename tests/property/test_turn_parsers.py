@@ -160,7 +160,7 @@ def test_a_range_is_what_ipaddress_says_it_is(base: Any, prefix: int, other: Any
     network = type(base)(int(base) >> shift << shift)
     text = f"{network}/{bits - shift}"
     (parsed,) = parse_networks((text,))
-    closed = PeerPolicy(allow=(), deny=(parsed,), listener_port=1)
+    closed = PeerPolicy(allow=(), deny=(parsed,), own_ports=(1,))
     for host in (base, other):
         if host in parsed:
             assert closed.judge((str(host), 9)).value == "denied"

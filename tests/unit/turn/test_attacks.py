@@ -1,21 +1,29 @@
-"""Every attack on TURN servers that is known in public and applies to UDP, each a test."""
+"""Every attack on TURN servers that is known in public, each a test.
+
+Those by connections are in test_stream.py and tests/e2e/test_turn_streams.py; those on the
+compiled data plane in tests/e2e/test_turn_data_plane.py.
+"""
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import pytest
 
-from ringline.turn import ClientSocket, DropReason, SendToClient, SendToPeer
+from ringline.turn import ClientSocket, DropReason, OpenRelay, SendToClient, SendToPeer, TurnServer
 from ringline.turn.attributes import (
     CHANNEL_NUMBER,
     DATA,
+    EVEN_PORT,
     LIFETIME,
     NONCE,
     REQUESTED_TRANSPORT,
+    UNKNOWN_ATTRIBUTES,
     XOR_PEER_ADDRESS,
 )
+from ringline.turn.credentials import mint
 from ringline.turn.stun import HEADER_SIZE, Message, MessageClass, Method
 
 if TYPE_CHECKING:
@@ -63,6 +71,7 @@ def ann(bench: Bench) -> Client:
 def test_the_inside_cannot_be_reached(
     bench: Bench, ann: Client, code_of: CodeOf, host: str
 ) -> None:
+    """CVE-2020-26262, CVE-2026-27624, CVE-2017-12249, coturn #1945 and #1947."""
     peer = (XOR_PEER_ADDRESS, (host, 80))
     assert code_of(ann.ask(Method.CREATE_PERMISSION, peer)) == 403
     assert code_of(ann.ask(Method.CHANNEL_BIND, peer, (CHANNEL_NUMBER, 0x4000))) == 403
@@ -74,9 +83,8 @@ def test_the_inside_cannot_be_reached(
     assert ann.request(0x00A, peer) == []
 
 
-def test_our_own_listener_cannot_be_reached(
-    make_bench: MakeBench, code_of: CodeOf
-) -> None:  # coturn 1946
+def test_our_own_listener_cannot_be_reached(make_bench: MakeBench, code_of: CodeOf) -> None:
+    """Coturn #1946: a client reaches what the server itself is made of."""
     bench = make_bench(allow_peers=("203.0.113.0/24",))
     ann = bench.client()
     ann.allocate()
@@ -88,13 +96,27 @@ def test_our_own_listener_cannot_be_reached(
     assert bench.server.metrics.dropped[DropReason.DENIED_PEER] == 1
 
 
+def test_the_operators_port_cannot_be_reached(make_bench: MakeBench, code_of: CodeOf) -> None:
+    """Coturn #1946: the page with metrics is nobody's peer, even where loopback is open."""
+    bench = make_bench(allow_peers=("127.0.0.0/8",))
+    bench.server.deny_own_port(9641)
+    ann = bench.client()
+    ann.allocate()
+    page = (XOR_PEER_ADDRESS, ("127.0.0.1", 9641))
+    assert code_of(ann.ask(Method.CHANNEL_BIND, page, (CHANNEL_NUMBER, 0x4000))) == 403
+    assert code_of(ann.ask(Method.CREATE_PERMISSION, page)) == 0  # a permission has no port
+    message = Message(Method.SEND, MessageClass.INDICATION, bytes(12))
+    assert ann.send(message.add(*page).add(DATA, b"x").serialize()) == []
+    assert bench.server.metrics.dropped[DropReason.DENIED_PEER] == 1
+
+
 def test_a_relay_cannot_become_a_client(bench: Bench, ann: Client) -> None:
     request = Message(Method.BINDING, MessageClass.REQUEST, bytes(12)).serialize()
     assert bench.from_client(request, ClientSocket("203.0.113.1", ann.port)) == []
 
 
 def test_what_follows_the_integrity_is_ignored(bench: Bench, ann: Client) -> None:
-    # coturn ab762f33: an attacker on the path appends to what the client signed.
+    """Coturn ab762f33: an attacker on the path appends to what the client signed."""
     signed = ann.sign(ann.message(Method.REFRESH))
     tail = Message(0, MessageClass.REQUEST, bytes(12)).add(LIFETIME, 0).serialize()[HEADER_SIZE:]
     length = (len(signed) - HEADER_SIZE + len(tail)).to_bytes(2, "big")
@@ -114,22 +136,23 @@ def test_a_peer_appended_after_the_integrity_gets_no_permission(bench: Bench, an
     assert bench.from_peer(ann.port, b"x", ("1.1.1.1", 9)) == []
 
 
-def test_of_two_peers_in_an_indication_the_first_counts(ann: Client) -> None:  # coturn 2016
+def test_of_two_peers_in_an_indication_the_first_counts(ann: Client) -> None:
+    """Coturn #2016: the last one won, which nobody had judged."""
     message = Message(Method.SEND, MessageClass.INDICATION, bytes(12))
     message.add(XOR_PEER_ADDRESS, PEER).add(XOR_PEER_ADDRESS, ("10.0.0.1", 9)).add(DATA, b"x")
     assert ann.send(message.serialize()) == [SendToPeer(ann.port, PEER, b"x")]
 
 
-def test_no_byte_of_an_answer_is_left_from_something_else(
-    bench: Bench, ann: Client
-) -> None:  # CVE-2020-4067, coturn 1984
+def test_no_byte_of_an_answer_is_left_from_something_else(bench: Bench, ann: Client) -> None:
+    """CVE-2020-4067, coturn #1984: padding leaked memory."""
     bench.from_peer(ann.port, b"secret secret", PEER)
     (command,) = bench.from_peer(ann.port, b"x", PEER)
     assert isinstance(command, SendToClient)
     assert command.data.endswith(b"\x00\x13\x00\x01x\x00\x00\x00")
 
 
-def test_a_length_of_65535_is_no_surprise(ann: Client) -> None:  # coturn 1844, 1964
+def test_a_length_of_65535_is_no_surprise(ann: Client) -> None:
+    """Coturn #1844, #1964: lengths cut to 16 bits."""
     header = Message(Method.BINDING, MessageClass.REQUEST, bytes(12)).serialize()
     for number in (0x0006, 0x0008, 0x0013, 0x8028):
         attribute = number.to_bytes(2, "big") + b"\xff\xff"
@@ -138,7 +161,8 @@ def test_a_length_of_65535_is_no_surprise(ann: Client) -> None:  # coturn 1844, 
     assert ann.send(b"\x40\x00\xff\xff") == []
 
 
-def test_every_cut_of_a_request_is_harmless(bench: Bench) -> None:  # CVE-2026-40613
+def test_every_cut_of_a_request_is_harmless(bench: Bench) -> None:
+    """CVE-2026-40613: one short packet killed the server; for the compiled part see e2e."""
     ann = bench.client()
     request = ann.sign(ann.message(Method.ALLOCATE, (REQUESTED_TRANSPORT, 17)))
     for end in range(len(request)):
@@ -147,7 +171,8 @@ def test_every_cut_of_a_request_is_harmless(bench: Bench) -> None:  # CVE-2026-4
 
 def test_relay_ports_and_nonces_differ_between_servers(
     make_bench: MakeBench,
-) -> None:  # CVE-2025-69217
+) -> None:
+    """CVE-2025-69217: who knows the generator knows the next port and nonce."""
     bench = make_bench()
     first, second = bench.client(port=1), bench.client(port=2)
     first.allocate()
@@ -156,7 +181,8 @@ def test_relay_ports_and_nonces_differ_between_servers(
     assert first.nonce != second.nonce
 
 
-def test_a_flood_of_forged_requests_takes_no_memory(bench: Bench) -> None:  # coturn 780, 1999
+def test_a_flood_of_forged_requests_takes_no_memory(bench: Bench) -> None:
+    """Coturn #780, #1999: each spoofed Allocate held 18 KB for a minute."""
     server = bench.server
     requests = [
         Message(method, MessageClass.REQUEST, bytes(12)).serialize()
@@ -210,3 +236,102 @@ def test_a_replayed_request_from_elsewhere_is_stale(bench: Bench, code_of: CodeO
     answer = eve.answer(eve.send(recorded))
     assert code_of(answer) == 438
     assert answer.get(NONCE) != ann.nonce
+
+
+def test_the_chance_is_the_operating_systems_unless_injected(make_bench: MakeBench) -> None:
+    """CVE-2025-69217: nobody can compute the next relay port from the ones that were seen."""
+    config = make_bench().config
+    first_ports = set()
+    for seed in range(8):
+        random.seed(0)  # must be of no consequence
+        bench = make_bench()
+        bench.server = TurnServer(config, wall_clock=lambda: 0.0)
+        bench.open_relays = False
+        (command,) = bench.client(port=seed + 1).request(Method.ALLOCATE, (REQUESTED_TRANSPORT, 17))
+        assert isinstance(command, OpenRelay)
+        first_ports.add(command.relay_port)
+    assert len(first_ports) > 1  # eight of 16,384 alike: once in 10^29
+
+
+@pytest.mark.parametrize("even", [False, True])
+def test_even_ports_do_not_use_up_the_pool(make_bench: MakeBench, even: bool) -> None:
+    """Coturn 4adbd82e: each EVEN-PORT left the odd neighbour taken for ever."""
+    bench = make_bench(first_relay_port=50_000, last_relay_port=50_003)
+    ann = bench.client()
+    first = ann.sign(ann.message(Method.ALLOCATE, (REQUESTED_TRANSPORT, 17), (EVEN_PORT, even)))
+    last = ann.sign(ann.message(Method.REFRESH, (LIFETIME, 0)))
+    for _ in range(5_000):
+        bench.now += 0.001
+        (answer,) = ann.send(first)
+        assert isinstance(answer, SendToClient)
+        assert Message.parse(answer.data).message_class is MessageClass.SUCCESS
+        ann.send(last)
+        if even:
+            bench.server.handle_timeout(bench.now)
+            bench.server._allocator.handle_timeout(bench.now + 30.0)  # nobody claims the odd one
+            bench.drain()
+    assert len(bench.server._allocator._ports) == 0
+    assert bench.server._allocator._quota.held == 0
+
+
+@pytest.mark.parametrize("size", [0, 1, 4, 31, 200, 60_000])
+def test_a_token_of_another_mechanism_is_not_understood(
+    bench: Bench, ann: Client, code_of: CodeOf, size: int
+) -> None:
+    """CVE-2026-43994, coturn #1838: OAuth, which overflowed before it had checked anybody."""
+    access_token = 0x001B
+    message = ann.message(Method.REFRESH)
+    message.values.append((access_token, bytes(size)))
+    answer = ann.answer(ann.send(ann.sign(message)))
+    assert code_of(answer) == 420
+    assert answer.get(UNKNOWN_ATTRIBUTES) == (access_token,)
+    stranger = bench.client(port=7)
+    unsigned = stranger.message(Method.ALLOCATE)
+    unsigned.values.append((access_token, bytes(size)))
+    assert code_of(stranger.answer(stranger.send(unsigned.serialize()))) == 401
+
+
+def test_a_dtls_hello_is_not_answered(bench: Bench) -> None:
+    """GHSA-5x2p-4vqj-f6m4: ClientHellos took memory before the cookie.  There is no DTLS here."""
+    hello = b"\x16\xfe\xfd" + bytes(10) + b"\x01" + bytes(200)
+    for port in range(1, 1000):
+        assert bench.from_client(hello, ClientSocket("198.51.100.7", port)) == []
+    assert bench.server.metrics.dropped[DropReason.MALFORMED] == 999
+
+
+@pytest.mark.parametrize("method", [Method.BINDING, Method.ALLOCATE, Method.REFRESH])
+def test_an_answer_to_a_stranger_is_short(bench: Bench, method: Method) -> None:
+    """The 401 reflection: what we answer is the request and 108 bytes more at most."""
+    request = Message(method, MessageClass.REQUEST, bytes(12))
+    for extra in range(4):
+        request.values.append((0x7F00 + extra, b""))
+        data = request.serialize()
+        (answer,) = bench.from_client(data, ClientSocket("8.8.8.8", 53))
+        assert isinstance(answer, SendToClient)
+        assert len(answer.data) <= len(data) + 108
+
+
+def test_a_signed_request_without_attributes_it_needs_is_answered_shortly(
+    bench: Bench, code_of: CodeOf
+) -> None:
+    ann = bench.client()
+    message = Message(Method.ALLOCATE, MessageClass.REQUEST, bytes(12))
+    answer = ann.answer(ann.send(message.serialize(integrity_key=b"guess")))
+    assert code_of(answer) == 400
+    assert len(answer.values) == 1  # the code, with no words
+
+
+def test_a_credential_is_short_lived_and_its_user_has_a_quota(
+    make_bench: MakeBench, code_of: CodeOf
+) -> None:
+    """STUNner's SECURITY.md: static credentials in a page are used by everybody."""
+    bench = make_bench(users={}, secrets=("s",), max_allocations_per_user=1)
+    for call, port, code in (("c1", 1, 0), ("c2", 2, 486)):  # another call, the same user
+        made = mint("s", user="ann", call=call, expires_at=bench.wall_clock + 60)
+        client = bench.client(made.username, made.password, port=port)
+        assert code_of(client.ask(Method.ALLOCATE, (REQUESTED_TRANSPORT, 17))) == code
+    for lasts in (-1, 86_401):
+        made = mint("s", user="bob", call="c", expires_at=bench.wall_clock + lasts)
+        late = bench.client(made.username, made.password, port=9)
+        refused = late.answer(late.request(Method.ALLOCATE, (REQUESTED_TRANSPORT, 17)))
+        assert code_of(refused) == 401

@@ -8,7 +8,7 @@ OURS = "203.0.113.1"
 
 
 def policy(allow: tuple[str, ...] = (), deny: tuple[str, ...] = ()) -> PeerPolicy:
-    made = PeerPolicy(allow=parse_networks(allow), deny=parse_networks(deny), listener_port=3478)
+    made = PeerPolicy(allow=parse_networks(allow), deny=parse_networks(deny), own_ports=(3478,))
     made.add_own_host(OURS)
     return made
 
@@ -94,7 +94,9 @@ def test_opening_loopback_does_not_open_its_other_spellings() -> None:
 
 
 def test_opening_the_wrapping_does_not_open_what_is_inside() -> None:
-    opened = policy(allow=("::ffff:0:0/96", "64:ff9b::/96"))
+    opened = policy(allow=("::ffff:0:0/96", "64:ff9b::/96", "64:ff9b:1::/48"))
+    assert opened.judge(("64:ff9b:1::7f00:1", 1)) is Verdict.DENIED  # RFC 8215
+    assert opened.judge(("64:ff9b:1::808:808", 1)) is Verdict.ALLOWED
     assert opened.judge(("::ffff:127.0.0.1", 1)) is Verdict.DENIED
     assert opened.judge(("64:ff9b::7f00:1", 1)) is Verdict.DENIED
     assert opened.judge(("64:ff9b::808:808", 1)) is Verdict.ALLOWED
@@ -116,6 +118,13 @@ def test_an_address_of_ours_leads_to_relays_only() -> None:
     assert policy().judge((OURS, 50_000)) is Verdict.RELAYED_ONLY
     assert policy().judge((OURS, 3478)) is Verdict.DENIED
     assert policy().judge(("::ffff:203.0.113.1", 50_000)) is Verdict.DENIED
+
+
+def test_a_port_learnt_later_is_closed_too() -> None:
+    opened = policy(allow=("127.0.0.0/8",))
+    opened.add_own_port(9641)
+    assert opened.judge(("127.0.0.1", 9641)) is Verdict.DENIED
+    assert opened.judge(("127.0.0.1", 9642)) is Verdict.ALLOWED
 
 
 def test_our_listener_stays_closed_where_a_range_is_open() -> None:
