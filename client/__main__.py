@@ -301,8 +301,12 @@ def serve(
 def turn(
     *,
     host: Annotated[
-        str | None,
-        typer.Option(help="IPv4 address to listen on.  [default: every one of this machine]"),
+        list[str] | None,
+        typer.Option(
+            metavar="ADDRESS",
+            help="Address to listen on; may come twice, once for IPv4 and once for IPv6.  '::' is "
+            "IPv6 alone.  Relays are given in the families named.  [default: 0.0.0.0 and ::]",
+        ),
     ] = None,
     port: Annotated[
         int | None,
@@ -330,8 +334,11 @@ def turn(
         ),
     ] = None,
     external_address: Annotated[
-        str | None,
-        typer.Option(metavar="ADDRESS", help="What peers see, where a NAT is before the server."),
+        list[str] | None,
+        typer.Option(
+            metavar="ADDRESS",
+            help="What peers see, where a NAT is before the server; may come once for each family.",
+        ),
     ] = None,
     tls_certificate: Annotated[
         str | None,
@@ -360,12 +367,12 @@ def turn(
         from ringline.client import io_turn  # noqa: PLC0415
 
         given = {
-            "host": host,
+            "host": _tuple(host),
             "port": port,
             "realm": realm,
             "users": io_turn.read_users(user),
-            "allow_peers": None if allow_peer is None else tuple(allow_peer),
-            "external_address": external_address,
+            "allow_peers": _tuple(allow_peer),
+            "external_address": _tuple(external_address),
             "tls_certificate": tls_certificate,
             "tls_private_key": tls_private_key,
             "tls_port": tls_port,
@@ -434,6 +441,11 @@ def main() -> None:
 
 
 # Parts of the commands
+
+
+def _tuple(given: list[str] | None) -> tuple[str, ...] | None:
+    """Return what may come again as a setting; nothing is not given."""
+    return tuple(given) if given else None
 
 
 def _guarded(run: Callable[[], None], *, json_lines: bool = False, verbose: bool = False) -> None:

@@ -80,6 +80,7 @@ one name in all three.  'ringline serve' has this server inside, with credential
 Examples:
   ringline turn --user ann:secret                        for trying out
   RINGLINE_TURN_SECRETS=... ringline turn --host 0.0.0.0 --realm calls.example
+  ringline turn --host 192.0.2.1 --host 2001:db8::1 --user ann:secret      IPv4 and IPv6
   ringline turn --config turn.toml --metrics-port 9641
   ringline turn --user ann:secret --allow-peer 192.168.0.0/16
 

@@ -11,6 +11,7 @@ from typing import Any
 from ringline.client.errors import LocalError
 from ringline.client.io_serve import run as run_server
 from ringline.turn import ConfigError, ListenError, TurnService
+from ringline.turn.addresses import format_address
 from ringline.turn.io_run import run_service
 from ringline.turn.settings import load_settings
 
@@ -67,20 +68,26 @@ def run(given: Mapping[str, Any], *, config: Path | None, json_lines: bool) -> N
         print("the relay has stopped")  # noqa: T201 - this is the command's output
 
 
+def _join(hosts: Sequence[str], port: int) -> str:
+    return " and ".join(format_address((host, port)) for host in hosts)
+
+
 def _describe(service: TurnService, metrics_port: int | None, *, json_lines: bool) -> str:
     if json_lines:
         return json.dumps(
             {
                 "type": "turn",
-                "host": service.host,
+                "host": service.hosts[0],
+                "hosts": service.hosts,
                 "port": service.port,
                 "tls_port": service.tls_port,
                 "metrics_port": metrics_port,
             }
         )
-    lines = [f"TURN: {service.host}:{service.port}, UDP{' and TCP' if service.tcp else ''}"]
+    by = "UDP and TCP" if service.tcp else "UDP"
+    lines = [f"TURN: {_join(service.hosts, service.port)}, {by}"]
     if service.tls_port is not None:
-        lines.append(f"TLS:  {service.host}:{service.tls_port}")
+        lines.append(f"TLS:  {_join(service.hosts, service.tls_port)}")
     if metrics_port is not None:
         lines.append(f"metrics and health: http://127.0.0.1:{metrics_port}/metrics")
     lines.append("SIGTERM or Ctrl-C lets the calls end first, a second one does not")

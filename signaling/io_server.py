@@ -211,7 +211,7 @@ class RinglineServer:
 
     async def _start_turn(self) -> TurnService:
         config = self._config
-        host = await _ipv4_of(config.host)
+        host = await _turn_hosts(config.host)
         try:
             turn = await TurnService.start(
                 TurnConfig(
@@ -284,18 +284,23 @@ def _file_handler(file: PageFile) -> Callable[[web.Request], Awaitable[web.Respo
     return handle
 
 
-async def _ipv4_of(host: str) -> str:
-    """Return the IPv4 address for TURN to listen on, of what the page listens on."""
+async def _turn_hosts(host: str) -> tuple[str, ...]:
+    """Return the addresses for TURN to listen on, of what the page listens on.
+
+    Of a name it is the IPv4 address, and the IPv6 one only where that is all there is: a name in
+    ``/etc/hosts`` may have one that this machine has not.
+    """
     if host in ("", "::"):
-        return "0.0.0.0"  # noqa: S104 - as the user asked
+        return "0.0.0.0", "::"  # noqa: S104 - as the user asked
     loop = asyncio.get_running_loop()
     try:
-        found = await loop.getaddrinfo(host, None, family=socket.AF_INET, type=socket.SOCK_DGRAM)
+        found = await loop.getaddrinfo(host, None, type=socket.SOCK_DGRAM)
     except OSError as error:
         raise ServerStartError(
-            f"TURN needs an IPv4 address, {host!r} has none: {error.strerror or error}"
+            f"TURN needs an address, {host!r} has none: {error.strerror or error}"
         ) from None
-    return str(found[0][4][0])
+    addresses = sorted((family is not socket.AF_INET, str(to[0])) for family, *_, to in found)
+    return (addresses[0][1],)
 
 
 def _version() -> str:

@@ -11,7 +11,8 @@
  * for whichever reason, is given to Python as it came, and judged there as without this module.
  * So this file holds no policy, and the two ways cannot disagree about who may do what.
  *
- * IPv4 and UDP; Linux (recvmmsg, sendmmsg, epoll, UDP_SEGMENT).  Everything runs under the
+ * IPv4 and UDP: what has an IPv6 client or an IPv6 peer is left to Python by not telling of it.
+ * Linux (recvmmsg, sendmmsg, epoll, UDP_SEGMENT).  Everything runs under the
  * interpreter's lock and calls nothing of Python's in between, so no flow vanishes in a batch.
  */
 

@@ -15,8 +15,11 @@ __all__ = [
     "AddressFamily",
     "ClientSocket",
     "Transport",
+    "family_of",
+    "format_address",
     "pack_host",
     "parse_address",
+    "source_of",
     "unpack_host",
 ]
 
@@ -38,7 +41,8 @@ class AddressFamily(IntEnum):
 class ClientSocket(NamedTuple):
     """A client's end of the five-tuple that an allocation belongs to (RFC 8656 §3.2).
 
-    The other half, our own address, is the same for each client of one listener.
+    The other half is our own address.  There is one of each family at most, so that the client's
+    family says which one it is.
     """
 
     host: str
@@ -49,6 +53,26 @@ class ClientSocket(NamedTuple):
     def address(self) -> Address:
         """Host and port alone."""
         return self.host, self.port
+
+
+def family_of(host: str) -> AddressFamily:
+    """Return the family of a host that is known to be an address."""
+    return AddressFamily.IPV6 if ":" in host else AddressFamily.IPV4
+
+
+def source_of(host: str) -> str:
+    """Return what limits per source count a host under.
+
+    An IPv6 subscriber has a /64 to choose addresses from, and often more (RFC 6177), so that it
+    is the network that is counted there.
+    """
+    return host if ":" not in host else unpack_host(pack_host(host)[:8] + bytes(8))
+
+
+def format_address(address: Address) -> str:
+    """Return an address as people write it, and :func:`parse_address` reads it."""
+    host, port = address
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def pack_host(host: str) -> bytes:

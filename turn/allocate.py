@@ -2,11 +2,14 @@
 
 ::
 
-    request ──checks──> quota, port ──OpenRelay──> opened ──> [second port of a pair] ──> answer
-                                          └──────> failed ──> another port, or 508
+    request ──checks──> quota, port ──OpenRelay──> opened ──> [the next socket] ──> answer
+                                          └──────> failed ──> another port, or 508, 440
 
-The answer leaves only when the socket is bound, so that a client never learns of a relay that is
-not there.  Ports and quota are taken before the edge is asked and given back on every way out:
+Most openings are of one socket.  A pair is of two neighbouring ports; a dual allocation has one
+port in both families, and where one of them cannot be had the answer says so beside the other
+(ADDRESS-ERROR-CODE).  The answer leaves only when the sockets are bound, so that a client never
+learns of a relay that is not there.  Ports and quota are taken before the edge is asked and given
+back on every way out:
 
 1. A taken port belongs to exactly one opening, reservation or allocation.
 2. A user's count is the number of ports in those that are the user's.
@@ -17,14 +20,17 @@ from __future__ import annotations
 import logging
 import random
 from collections import deque
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final
 
-from ringline.turn.addresses import Address, AddressFamily, ClientSocket, parse_address
-from ringline.turn.allocation import Allocation, Allocations
+from ringline.turn.addresses import AddressFamily, ClientSocket, family_of, parse_address
+from ringline.turn.allocation import Allocation, Allocations, Relay
 from ringline.turn.attributes import (
+    ADDITIONAL_ADDRESS_FAMILY,
+    ADDITIONAL_ADDRESS_FAMILY_DRAFT,
+    ADDRESS_ERROR_CODE,
     ALTERNATE_SERVER,
     EVEN_PORT,
     LIFETIME,
@@ -38,7 +44,7 @@ from ringline.turn.channel_binding import ChannelBindings
 from ringline.turn.commands import CloseRelay, Command, OpenFlow, OpenRelay
 from ringline.turn.config import TurnConfig
 from ringline.turn.credentials import Credentials
-from ringline.turn.error_codes import ErrorCode
+from ringline.turn.error_codes import ErrorCode, reason_phrase
 from ringline.turn.metrics import TurnMetrics
 from ringline.turn.peer_policy import PeerPolicy
 from ringline.turn.permission import Permissions
@@ -46,6 +52,7 @@ from ringline.turn.ports import PortPool
 from ringline.turn.quota import AllocationQuota
 from ringline.turn.reservation import Reservation, Reservations
 from ringline.turn.respond import AttributeValue, Request, Responder
+from ringline.turn.stun import Message
 
 __all__ = ["Allocator", "granted_lifetime"]
 
@@ -71,10 +78,12 @@ class _Ports(Enum):
 
 @dataclass(slots=True)
 class _Opening:
-    """An Allocate that waits for its socket.
+    """An Allocate that waits for its sockets.
 
     Attributes:
-        host: Local address of the first socket of a pair, once it is open.
+        waiting: Port and family of the sockets that are still to open, the next one first.
+        opened: Port and local address of those that are open.
+        refused: Families that cannot be had, with the reason.
         is_abandoned: The client's connection was lost meanwhile.
 
     """
@@ -82,10 +91,13 @@ class _Opening:
     request: Request
     quota_name: str
     ports: _Ports
+    families: tuple[AddressFamily, ...]
     lifetime: float
     relay_port: int
+    refused: dict[AddressFamily, ErrorCode]
     attempts: int = 1
-    host: str | None = None
+    waiting: deque[tuple[int, AddressFamily]] = field(default_factory=deque)
+    opened: list[tuple[int, str]] = field(default_factory=list)
     is_abandoned: bool = False
 
 
@@ -117,6 +129,8 @@ class Allocator:
         offload: bool,
     ) -> None:
         self._config: Final = config
+        self._relay_families: Final = config.relay_families
+        self._external: Final = config.external_addresses
         self._allocations: Final = allocations
         self._responder: Final = responder
         self._commands: Final = commands
@@ -159,41 +173,31 @@ class Allocator:
     def handle_relay_opened(self, relay_port: int, host: str, now: float) -> None:
         """The edge has the socket of an :class:`OpenRelay`, bound to ``host``."""
         opening = self._openings_by_port.pop(relay_port)
-        if opening.is_abandoned:
-            self._give_up(opening, relay_port)
-            return
-        if opening.ports is _Ports.PAIR and opening.host is None:
-            opening.host = host
-            self._open(opening, relay_port + 1)
-            return
-        del self._openings_by_client[opening.request.client]
-        values: tuple[AttributeValue, ...] = ()
-        if opening.host is not None:
-            token = self._reserve(opening, relay_port, host, now)
-            values = ((RESERVATION_TOKEN, token),)
-        local = (opening.host or host, opening.relay_port)
-        self._establish(
-            opening.request, opening.quota_name, local, opening.lifetime, now, extra=values
-        )
+        opening.opened.append((relay_port, host))
+        opening.waiting.popleft()
+        self._advance(opening, now)
 
-    def handle_relay_failed(self, relay_port: int) -> None:
-        """The edge could not open the socket of an :class:`OpenRelay`."""
+    def handle_relay_failed(self, relay_port: int, now: float, *, has_address: bool) -> None:
+        """The edge could not open the socket of an :class:`OpenRelay`.
+
+        ``has_address`` tells whether another port may do; if not, this machine has no address of
+        that family.
+        """
         opening = self._openings_by_port.pop(relay_port)
-        if opening.host is not None:
-            self._commands.append(CloseRelay(opening.relay_port))
-            opening.host = None
-        failed = opening.relay_port
-        port = self._take_port(opening.ports) if opening.attempts < MAX_ATTEMPTS else None
-        # Given back only now, so that the next attempt is another port.
-        self._release_ports(failed, opening.ports.count)
-        if port is None:
-            del self._openings_by_client[opening.request.client]
-            self._quota.release(opening.quota_name, opening.ports.count)
-            self._responder.refuse(opening.request, ErrorCode.INSUFFICIENT_CAPACITY)
+        _, family = opening.waiting.popleft()
+        may_try = has_address and not opening.is_abandoned and opening.attempts < MAX_ATTEMPTS
+        if may_try and self._start_again(opening):
             return
-        opening.relay_port = port
-        opening.attempts += 1
-        self._open(opening, port)
+        code = (
+            ErrorCode.INSUFFICIENT_CAPACITY
+            if has_address
+            else ErrorCode.ADDRESS_FAMILY_NOT_SUPPORTED
+        )
+        opening.refused[family] = code
+        if len(opening.families) == 1:
+            opening.waiting.clear()  # half a pair is none
+            self._close_opened(opening)
+        self._advance(opening, now)
 
     def handle_timeout(self, now: float) -> None:
         """Close the reserved relays that nobody claimed."""
@@ -204,8 +208,12 @@ class Allocator:
         """Return when :meth:`handle_timeout` has something to do."""
         return self._reservations.next_expiry()
 
-    def release(self, allocation: Allocation) -> None:
-        """Close the relay of an allocation that is out of the table."""
+    def release(self, allocation: Allocation, families: Collection[AddressFamily]) -> None:
+        """Close the relays of an allocation that have ended, and it when none is left."""
+        if allocation.relays:
+            for family in families:
+                self._commands.append(CloseRelay(allocation.relay_port, family))
+            return
         self._close(allocation.relay_port, allocation.quota_name)
         self._metrics.allocations = len(self._allocations)
         logger.info("allocation %d: live -> ended", allocation.relay_port)
@@ -215,15 +223,6 @@ class Allocator:
         opening = self._openings_by_client.get(client)
         if opening is not None:
             opening.is_abandoned = True
-
-    def _give_up(self, opening: _Opening, opened: int) -> None:
-        """Close what was opened for a client that is gone."""
-        self._commands.append(CloseRelay(opened))
-        if opening.host is not None:
-            self._commands.append(CloseRelay(opening.relay_port))
-        self._release_ports(opening.relay_port, opening.ports.count)
-        self._quota.release(opening.quota_name, opening.ports.count)
-        del self._openings_by_client[opening.request.client]
 
     def _is_repeated(self, request: Request, allocation: Allocation | None) -> bool:
         """Answer an Allocate from a client that has one: the same again, or 437 (step 2)."""
@@ -249,10 +248,16 @@ class Allocator:
         if transport != UDP:
             return ErrorCode.UNSUPPORTED_TRANSPORT
         family = message.get(REQUESTED_ADDRESS_FAMILY)
-        reserved = message.get(RESERVATION_TOKEN) is not None
-        if reserved and (family is not None or message.get(EVEN_PORT) is not None):
-            return ErrorCode.BAD_REQUEST
-        if family is not None and family != AddressFamily.IPV4:
+        additional = _additional_family(message)
+        even = message.get(EVEN_PORT)
+        if message.get(RESERVATION_TOKEN) is not None:
+            has_more = not (family is None and additional is None and even is None)
+            return ErrorCode.BAD_REQUEST if has_more else None
+        if additional is not None:
+            # The additional one is IPv6, beside IPv4, and no pair has two families.
+            is_alone = family is None and not even
+            return None if is_alone and additional == AddressFamily.IPV6 else ErrorCode.BAD_REQUEST
+        if (family or AddressFamily.IPV4) not in self._relay_families:
             return ErrorCode.ADDRESS_FAMILY_NOT_SUPPORTED
         return None
 
@@ -266,9 +271,10 @@ class Allocator:
             self._responder.refuse(request, ErrorCode.TRY_ALTERNATE, (ALTERNATE_SERVER, address))
 
     def _begin(self, request: Request) -> None:
-        even = request.message.get(EVEN_PORT)
+        message = request.message
+        even = message.get(EVEN_PORT)
         ports = _Ports.ANY if even is None else _Ports.PAIR if even else _Ports.EVEN
-        lifetime = granted_lifetime(request.message.get(LIFETIME), self._config)
+        lifetime = granted_lifetime(message.get(LIFETIME), self._config)
         quota_name = self._credentials.quota_name(request.username)
         if not self._quota.user_has_room(quota_name, ports.count):
             self._responder.refuse(request, ErrorCode.ALLOCATION_QUOTA_REACHED)
@@ -278,13 +284,87 @@ class Allocator:
             self._responder.refuse(request, ErrorCode.INSUFFICIENT_CAPACITY)
             return
         self._quota.take(quota_name, ports.count)
-        opening = _Opening(request, quota_name, ports, lifetime, port)
+        families = _requested_families(message)
+        refused = {
+            family: ErrorCode.ADDRESS_FAMILY_NOT_SUPPORTED
+            for family in families
+            if family not in self._relay_families
+        }
+        opening = _Opening(request, quota_name, ports, families, lifetime, port, refused)
         self._openings_by_client[request.client] = opening
-        self._open(opening, port)
+        self._open(opening)
 
-    def _open(self, opening: _Opening, port: int) -> None:
+    def _open(self, opening: _Opening) -> None:
+        """Begin with all sockets of its port or ports."""
+        first = opening.relay_port
+        opening.waiting.extend(
+            (port, family)
+            for port in range(first, first + opening.ports.count)
+            for family in opening.families
+            if family not in opening.refused
+        )
+        self._open_next(opening)
+
+    def _open_next(self, opening: _Opening) -> None:
+        port, family = opening.waiting[0]
         self._openings_by_port[port] = opening
-        self._commands.append(OpenRelay(port, opening.request.client))
+        self._commands.append(OpenRelay(port, opening.request.client, family))
+
+    def _advance(self, opening: _Opening, now: float) -> None:
+        """Go on after a socket has opened, or will not."""
+        if opening.is_abandoned:
+            self._close_opened(opening)
+        elif opening.waiting:
+            self._open_next(opening)
+            return
+        del self._openings_by_client[opening.request.client]
+        if opening.opened:
+            self._finish(opening, now)
+            return
+        self._release_ports(opening.relay_port, opening.ports.count)
+        self._quota.release(opening.quota_name, opening.ports.count)
+        if not opening.is_abandoned:
+            self._responder.refuse(opening.request, opening.refused[opening.families[0]])
+
+    def _start_again(self, opening: _Opening) -> bool:
+        """Try another port, if there is one."""
+        port = self._take_port(opening.ports)
+        if port is None:
+            return False
+        self._close_opened(opening)
+        # Given back only now, so that the next attempt is another port.
+        self._release_ports(opening.relay_port, opening.ports.count)
+        opening.waiting.clear()
+        opening.relay_port = port
+        opening.attempts += 1
+        self._open(opening)
+        return True
+
+    def _close_opened(self, opening: _Opening) -> None:
+        for port in dict.fromkeys(port for port, _ in opening.opened):
+            self._commands.append(CloseRelay(port))
+        opening.opened.clear()
+
+    def _finish(self, opening: _Opening, now: float) -> None:
+        """Answer: everything that could be opened is."""
+        extra: list[AttributeValue] = [
+            (ADDRESS_ERROR_CODE, (family, code, reason_phrase(code)))
+            for family, code in opening.refused.items()
+        ]
+        first = opening.relay_port
+        for port, host in opening.opened:
+            if port != first:
+                extra.append((RESERVATION_TOKEN, self._reserve(opening, port, host, now)))
+        hosts = [host for port, host in opening.opened if port == first]
+        self._establish(
+            opening.request,
+            opening.quota_name,
+            first,
+            hosts,
+            lifetime=opening.lifetime,
+            now=now,
+            extra=extra,
+        )
 
     def _reserve(self, opening: _Opening, port: int, host: str, now: float) -> bytes:
         token = self._random_bytes(8)
@@ -300,51 +380,55 @@ class Allocator:
         if reservation is None:
             self._responder.refuse(request, ErrorCode.INSUFFICIENT_CAPACITY)
             return
-        local = (reservation.host, reservation.relay_port)
-        self._establish(request, reservation.quota_name, local, lifetime, now)
+        name, port, hosts = reservation.quota_name, reservation.relay_port, [reservation.host]
+        self._establish(request, name, port, hosts, lifetime=lifetime, now=now)
 
     def _establish(
         self,
         request: Request,
         quota_name: str,
-        local: Address,
+        port: int,
+        hosts: Sequence[str],
+        *,
         lifetime: float,
         now: float,
-        *,
-        extra: tuple[AttributeValue, ...] = (),
+        extra: Sequence[AttributeValue] = (),
     ) -> None:
-        host, port = local
-        relayed = (self._config.external_address or host, port)
-        self._policy.add_own_host(host)
-        self._policy.add_own_host(relayed[0])
+        """Answer with the relays whose sockets are bound to ``hosts``, one of each family."""
+        relays = {family_of(host): self._make_relay(host, port, now + lifetime) for host in hosts}
         response = self._responder.succeed(
             request,
-            (XOR_RELAYED_ADDRESS, relayed),
+            *((XOR_RELAYED_ADDRESS, relay.relayed) for relay in relays.values()),
             (LIFETIME, int(lifetime)),
             *extra,
             (XOR_MAPPED_ADDRESS, request.client.address),
         )
-        self._allocations.add(
-            Allocation(
-                client=request.client,
-                relay_port=port,
-                local=local,
-                relayed=relayed,
-                username=request.username,
-                quota_name=quota_name,
-                keys=request.keys,
-                transaction_id=request.message.transaction_id,
-                response=response,
-                expires_at=now + lifetime,
-                permissions=Permissions(self._config.max_permissions),
-                channels=ChannelBindings(self._config.max_channels),
-            )
+        allocation = Allocation(
+            client=request.client,
+            relay_port=port,
+            ipv4=relays.get(AddressFamily.IPV4),
+            ipv6=relays.get(AddressFamily.IPV6),
+            username=request.username,
+            quota_name=quota_name,
+            keys=request.keys,
+            transaction_id=request.message.transaction_id,
+            response=response,
+            permissions=Permissions(self._config.max_permissions),
+            channels=ChannelBindings(self._config.max_channels),
         )
+        self._allocations.add(allocation)
         if self._offload:
+            relayed = tuple(relay.relayed for relay in allocation.relays)
             self._commands.append(OpenFlow(port, request.client, relayed))
         self._metrics.allocations = len(self._allocations)
         self._metrics.allocations_created += 1
         logger.info("allocation %d: opened -> live for %.0f s", port, lifetime)
+
+    def _make_relay(self, host: str, port: int, expires_at: float) -> Relay:
+        seen = self._external.get(family_of(host), host)
+        self._policy.add_own_host(host)
+        self._policy.add_own_host(seen)
+        return Relay((host, port), (seen, port), expires_at)
 
     def _take_port(self, ports: _Ports) -> int | None:
         if ports is _Ports.PAIR:
@@ -359,6 +443,18 @@ class Allocator:
         self._commands.append(CloseRelay(port))
         self._ports.release(port)
         self._quota.release(quota_name, 1)
+
+
+def _requested_families(message: Message) -> tuple[AddressFamily, ...]:
+    """Return the families that an Allocate which passed the checks asks for."""
+    if _additional_family(message) is not None:
+        return AddressFamily.IPV4, AddressFamily.IPV6
+    return (AddressFamily(message.get(REQUESTED_ADDRESS_FAMILY) or AddressFamily.IPV4),)
+
+
+def _additional_family(message: Message) -> int | None:
+    family = message.get(ADDITIONAL_ADDRESS_FAMILY)
+    return message.get(ADDITIONAL_ADDRESS_FAMILY_DRAFT) if family is None else family
 
 
 def granted_lifetime(requested: int | None, config: TurnConfig) -> float:

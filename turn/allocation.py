@@ -1,62 +1,98 @@
-"""Allocations: a relay that belongs to one client, and the table of all of them.
+"""Allocations: the relays that belong to one client, and the table of all of them.
+
+An allocation has a relay of one family or, where the client asked for both, of each (RFC 8656
+§7.2).  The two share their port, so that the port names the allocation everywhere, and the family
+of a peer says which relay is meant.  Each ends on its own; the allocation ends with the last one.
 
 Life of an allocation::
 
-    Allocate ──> (relay being opened: allocate.py) ──> live ──> ended
+    Allocate ──> (relays being opened: allocate.py) ──> live ──> ended
 
-* opened -> live: :meth:`Allocations.add`, when the edge has the socket.
-* live -> live: a Refresh moves ``expires_at``: :meth:`Allocations.extend`.
-* live -> ended: Refresh with lifetime 0, or time: :meth:`Allocations.remove`,
-  :meth:`Allocations.pop_expired`.  The server then closes the relay and gives back port and quota.
+* opened -> live: :meth:`Allocations.add`, when the edge has the sockets.
+* live -> live: a Refresh moves the end of one relay or both: :meth:`Allocations.extend`.
+* live -> live or ended: Refresh with lifetime 0, or time, ends relays: :meth:`Allocations.end`,
+  :meth:`Allocations.pop_expired`.  The server then closes them; with the last one it gives back
+  port and quota.
 
-Invariant: the three indices and the deadlines hold the same allocations, always.
+Invariants:
+
+1. The three indices and the deadlines hold the same allocations, always.
+2. Permissions and channels are of families that the allocation has a relay of.
 """
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Final
 
-from ringline.turn.addresses import Address, ClientSocket
+from ringline.turn.addresses import Address, AddressFamily, ClientSocket, family_of
 from ringline.turn.channel_binding import ChannelBindings
 from ringline.turn.deadlines import Deadlines
 from ringline.turn.long_term import Keys
 from ringline.turn.permission import Permissions
 
-__all__ = ["Allocation", "Allocations"]
+__all__ = ["Allocation", "Allocations", "Relay"]
+
+
+@dataclass(slots=True)
+class Relay:
+    """A relayed address and its socket.
+
+    Attributes:
+        local: The address that the socket is bound to.
+        relayed: The address that peers see, which is another one behind a NAT.
+        expires_at: When it ends, unless refreshed.
+
+    """
+
+    local: Address
+    relayed: Address
+    expires_at: float
+
+    @property
+    def family(self) -> AddressFamily:
+        """Of its peers, too."""
+        return family_of(self.relayed[0])
 
 
 @dataclass(slots=True)
 class Allocation:
-    """A live relay.
+    """What one client has.
 
     Attributes:
         client: Whose socket it serves; with our listener it is the five-tuple.
-        relay_port: The port of its socket.
-        local: The address that its socket is bound to.
-        relayed: The address that peers see, which is another one behind a NAT.
+        relay_port: The port of its relays.
+        ipv4, ipv6: Its relays; one of them at least is there while it lives.
         username: Who may refresh and use it (RFC 8656 §5: nobody else, 441).
         quota_name: What it is counted under.
         keys: Of its owner's password; kept, so that the credential may expire and its secret be
             rotated while the allocation lives.
         transaction_id: Of the Allocate that made it; the same one again is a retransmission.
         response: The answer to that Allocate.
-        expires_at: When it ends, unless refreshed.
 
     """
 
     client: ClientSocket
     relay_port: int
-    local: Address
-    relayed: Address
+    ipv4: Relay | None
+    ipv6: Relay | None
     username: str
     quota_name: str
     keys: Keys
     transaction_id: bytes
     response: bytes
-    expires_at: float
     permissions: Permissions
     channels: ChannelBindings
+
+    @property
+    def relays(self) -> tuple[Relay, ...]:
+        """Those that are live, IPv4 first."""
+        return tuple(relay for relay in (self.ipv4, self.ipv6) if relay is not None)
+
+    def relay_to(self, host: str) -> Relay | None:
+        """Return the relay that reaches a host, which is that of its family."""
+        return self.ipv6 if ":" in host else self.ipv4
 
 
 class Allocations:
@@ -78,31 +114,52 @@ class Allocations:
         """Take in a new one; neither its client nor its port has another."""
         self.by_client[allocation.client] = allocation
         self.by_port[allocation.relay_port] = allocation
-        self.by_relayed[allocation.relayed] = allocation
-        self._deadlines.schedule(allocation.relay_port, allocation.expires_at)
+        for relay in allocation.relays:
+            self.by_relayed[relay.relayed] = allocation
+        self._schedule(allocation)
 
-    def extend(self, allocation: Allocation, expires_at: float) -> None:
-        """Move the end of one."""
-        allocation.expires_at = expires_at
-        self._deadlines.schedule(allocation.relay_port, expires_at)
+    def extend(
+        self, allocation: Allocation, families: Collection[AddressFamily], expires_at: float
+    ) -> None:
+        """Move the end of its relays of some families."""
+        for relay in allocation.relays:
+            if relay.family in families:
+                relay.expires_at = expires_at
+        self._schedule(allocation)
 
-    def remove(self, allocation: Allocation) -> None:
-        """Take one out before its time."""
-        self._deadlines.cancel(allocation.relay_port)
-        self._forget(allocation)
+    def end(self, allocation: Allocation, families: Collection[AddressFamily]) -> None:
+        """End its relays of some families, and with the last one the allocation."""
+        for relay in allocation.relays:
+            if relay.family not in families:
+                continue
+            del self.by_relayed[relay.relayed]
+            if relay is allocation.ipv4:
+                allocation.ipv4 = None
+            else:
+                allocation.ipv6 = None
+            allocation.permissions.forget(relay.family)
+            allocation.channels.forget(relay.family)
+        if allocation.relays:
+            self._schedule(allocation)
+        else:
+            del self.by_client[allocation.client]
+            del self.by_port[allocation.relay_port]
+            self._deadlines.cancel(allocation.relay_port)
 
-    def pop_expired(self, now: float) -> list[Allocation]:
-        """Take out and return those whose time is over."""
-        expired = [self.by_port[port] for port in self._deadlines.pop_due(now)]
-        for allocation in expired:
-            self._forget(allocation)
+    def pop_expired(self, now: float) -> list[tuple[Allocation, tuple[AddressFamily, ...]]]:
+        """End the relays whose time is over; return them by allocation and family."""
+        expired = []
+        for port in self._deadlines.pop_due(now):
+            allocation = self.by_port[port]
+            families = tuple(r.family for r in allocation.relays if r.expires_at <= now)
+            self.end(allocation, families)
+            expired.append((allocation, families))
         return expired
 
     def next_expiry(self) -> float | None:
         """Return when :meth:`pop_expired` should be called next."""
         return self._deadlines.next_due()
 
-    def _forget(self, allocation: Allocation) -> None:
-        del self.by_client[allocation.client]
-        del self.by_port[allocation.relay_port]
-        del self.by_relayed[allocation.relayed]
+    def _schedule(self, allocation: Allocation) -> None:
+        due = min(relay.expires_at for relay in allocation.relays)
+        self._deadlines.schedule(allocation.relay_port, due)

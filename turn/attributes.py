@@ -28,6 +28,9 @@ from ringline.turn.addresses import Address, AddressFamily, pack_host, unpack_ho
 from ringline.turn.errors import ParseError
 
 __all__ = [
+    "ADDITIONAL_ADDRESS_FAMILY",
+    "ADDITIONAL_ADDRESS_FAMILY_DRAFT",
+    "ADDRESS_ERROR_CODE",
     "ALTERNATE_SERVER",
     "ATTRIBUTES",
     "CHANNEL_NUMBER",
@@ -175,14 +178,32 @@ def _error_code() -> Attribute[tuple[int, str]]:
         return bytes((0, 0, code // 100, code % 100)) + phrase.encode()
 
     def decode(data: bytes, _transaction_id: bytes) -> tuple[int, str]:
-        if len(data) < 4:
-            raise ParseError(f"ERROR-CODE: {len(data)} bytes, expected 4 or more")
-        hundreds, rest = data[2] & 7, data[3]
-        if not 3 <= hundreds <= 6 or rest > 99:
-            raise ParseError(f"ERROR-CODE: {hundreds} hundreds and {rest}")
-        return hundreds * 100 + rest, data[4:].decode(errors="replace")
+        return _read_error("ERROR-CODE", data)
 
     return Attribute(0x0009, "ERROR-CODE", encode, decode)
+
+
+def _address_error_code() -> Attribute[tuple[int, int, str]]:
+    """ADDRESS-ERROR-CODE: as ERROR-CODE, after the family that it is about (RFC 8656 §18.12)."""
+
+    def encode(value: tuple[int, int, str], _transaction_id: bytes) -> bytes:
+        family, code, phrase = value
+        return bytes((family, 0, code // 100, code % 100)) + phrase.encode()
+
+    def decode(data: bytes, _transaction_id: bytes) -> tuple[int, int, str]:
+        code, phrase = _read_error("ADDRESS-ERROR-CODE", data)
+        return data[0], code, phrase
+
+    return Attribute(0x8001, "ADDRESS-ERROR-CODE", encode, decode)
+
+
+def _read_error(name: str, data: bytes) -> tuple[int, str]:
+    if len(data) < 4:
+        raise ParseError(f"{name}: {len(data)} bytes, expected 4 or more")
+    hundreds, rest = data[2] & 7, data[3]
+    if not 3 <= hundreds <= 6 or rest > 99:
+        raise ParseError(f"{name}: {hundreds} hundreds and {rest}")
+    return hundreds * 100 + rest, data[4:].decode(errors="replace")
 
 
 def _number_list(number: int, name: str) -> Attribute[Sequence[int]]:
@@ -278,9 +299,15 @@ PASSWORD_ALGORITHM: Final = _algorithms(0x001D, "PASSWORD-ALGORITHM", 1)
 USERHASH: Final = _opaque(0x001E, "USERHASH", 32)
 XOR_MAPPED_ADDRESS: Final = _address(0x0020, "XOR-MAPPED-ADDRESS", masked=True)
 RESERVATION_TOKEN: Final = _opaque(0x0022, "RESERVATION-TOKEN", 8)
+ADDITIONAL_ADDRESS_FAMILY: Final = _number(0x8000, "ADDITIONAL-ADDRESS-FAMILY", "!B3x")
+ADDRESS_ERROR_CODE: Final = _address_error_code()
 PASSWORD_ALGORITHMS: Final = _algorithms(0x8002, "PASSWORD-ALGORITHMS", _MAX_ALGORITHMS)
 SOFTWARE: Final = _text(0x8022, "SOFTWARE", 763)
 ALTERNATE_SERVER: Final = _address(0x8023, "ALTERNATE-SERVER", masked=False)
+# What the drafts of RFC 8656 numbered it, and coturn's clients up to 4.6 at least still send.
+ADDITIONAL_ADDRESS_FAMILY_DRAFT: Final = _number(
+    0x8032, "ADDITIONAL-ADDRESS-FAMILY of the drafts", "!B3x"
+)
 
 ATTRIBUTES: Final[tuple[Attribute[Any], ...]] = (
     USERNAME,
@@ -301,8 +328,11 @@ ATTRIBUTES: Final[tuple[Attribute[Any], ...]] = (
     USERHASH,
     XOR_MAPPED_ADDRESS,
     RESERVATION_TOKEN,
+    ADDITIONAL_ADDRESS_FAMILY,
+    ADDRESS_ERROR_CODE,
     PASSWORD_ALGORITHMS,
     SOFTWARE,
     ALTERNATE_SERVER,
+    ADDITIONAL_ADDRESS_FAMILY_DRAFT,
 )
 """The table: every row, ascending by number."""

@@ -13,7 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from ringline.turn.addresses import Address
+from ringline.turn.addresses import Address, AddressFamily, family_of
 from ringline.turn.channel_data import FIRST_CHANNEL, LAST_CHANNEL
 
 __all__ = ["ChannelBinding", "ChannelBindings"]
@@ -79,6 +79,11 @@ class ChannelBindings:
         binding = ChannelBinding(number, peer, expires_at, relayed_only)
         self.by_number[number] = binding
         self.by_peer[peer] = binding
+
+    def forget(self, family: AddressFamily) -> None:
+        """Remove those of a family whose relay has ended (RFC 8656 §8.2)."""
+        for binding in [b for b in self.by_number.values() if family_of(b.peer[0]) is family]:
+            self._remove(binding)
 
     def _remove(self, binding: ChannelBinding) -> None:
         self.by_number.pop(binding.number, None)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from ringline.turn.addresses import Address, ClientSocket
+from ringline.turn.addresses import Address, AddressFamily, ClientSocket
 
 __all__ = [
     "CloseRelay",
@@ -32,7 +32,7 @@ class SendToClient:
 
 @dataclass(slots=True)
 class SendToPeer:
-    """Send a datagram from the relay socket of port ``relay_port``.
+    """Send a datagram from the relay socket of port ``relay_port``, that of the peer's family.
 
     Attributes:
         dont_fragment: Whether the client asked for the DF bit on this one (RFC 8656 §15).
@@ -49,6 +49,8 @@ class SendToPeer:
 class OpenRelay:
     """Open a UDP socket on ``relay_port``, then call ``handle_relay_opened`` or ``_failed``.
 
+    A port names an allocation, and has at most one socket of each family.
+
     Attributes:
         client: Whom it is for: where no address is configured, the relay is opened on that
             address of ours which faces this client.
@@ -57,13 +59,20 @@ class OpenRelay:
 
     relay_port: int
     client: ClientSocket
+    family: AddressFamily = AddressFamily.IPV4
 
 
 @dataclass(slots=True)
 class CloseRelay:
-    """Close the socket on ``relay_port``."""
+    """Close what is open on ``relay_port``.
+
+    Attributes:
+        family: Only the socket of this family; :obj:`None`: all there is.
+
+    """
 
     relay_port: int
+    family: AddressFamily | None = None
 
 
 @dataclass(slots=True)
@@ -74,13 +83,14 @@ class OpenFlow:
 
     Attributes:
         client: Whose it is.
-        relayed: Its relayed address, by which other flows reach it inside the server.
+        relayed: Its relayed addresses, one of each family at most, by which other flows reach it
+            inside the server.
 
     """
 
     relay_port: int
     client: ClientSocket
-    relayed: Address
+    relayed: tuple[Address, ...]
 
 
 @dataclass(slots=True)

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from ringline.turn.addresses import parse_address
+from ringline.turn.addresses import AddressFamily, family_of, parse_address
 from ringline.turn.errors import ConfigError
 from ringline.turn.peer_policy import parse_networks
 
@@ -25,8 +25,10 @@ class TurnConfig:
     At least one of ``users`` and ``secrets`` must be given: a relay for everybody is a weapon.
     """
 
-    host: str = "0.0.0.0"  # noqa: S104 - a TURN server is there to be reached
-    """IPv4 address to listen on."""
+    host: str | tuple[str, ...] = ("0.0.0.0", "::")  # noqa: S104 - a TURN server is to be reached
+    """Address to listen on, or one of each family.  A socket serves its own family and no other,
+    so that ``::`` is IPv6 alone.  A wildcard of a family that this machine does not have is left
+    out, as long as the other one is there."""
 
     port: int = 3478
     """UDP port to listen on, and TCP port, RFC 8489's; 0 takes a free one."""
@@ -64,12 +66,14 @@ class TurnConfig:
     """Seconds; a time-limited credential that runs longer was minted by mistake.  A day is what
     the strictest public services give."""
 
-    relay_host: str | None = None
-    """Local address of the relays.  :obj:`None`: ``host``, or where that is the wildcard, for
-    each client that address of ours which faces it."""
+    relay_host: str | tuple[str, ...] | None = None
+    """Local address of the relays, or one of each family.  For a family without: ``host``, or
+    where that is the wildcard, for each client that address of ours which faces it.  Relays of a
+    family that neither names are refused (440)."""
 
-    external_address: str | None = None
-    """What peers see instead of ``relay_host``, where a NAT maps one to the other port by port."""
+    external_address: str | tuple[str, ...] | None = None
+    """What peers see instead of ``relay_host``, where a NAT maps one to the other port by port;
+    or one of each family."""
 
     first_relay_port: int = 49_152
     """Lowest relay port: the IANA dynamic range, as RFC 8656 §7.2 recommends."""
@@ -142,7 +146,12 @@ class TurnConfig:
         if not self.realm or len(self.realm.encode()) > 127:
             raise ConfigError(f"realm: expected 1 to 127 bytes, got {len(self.realm.encode())}")
         for key in ("host", "relay_host", "external_address"):
-            self._check_address(key, getattr(self, key))
+            self._check_addresses(key, getattr(self, key))
+        unserved = self.external_addresses.keys() - self.relay_families
+        if unserved:
+            raise ConfigError(
+                "external_address: of a family that neither host nor relay_host has an address of"
+            )
         for key in ("port", "tls_port"):
             if not 0 <= getattr(self, key) <= 65_535:
                 raise ConfigError(f"{key}: expected 0 to 65535, got {getattr(self, key)}")
@@ -171,15 +180,45 @@ class TurnConfig:
                 raise ConfigError(f"{key}: {error}") from None
         self._check_limits()
 
-    def _check_address(self, key: str, value: str | None) -> None:
-        if value is None:
-            return
-        try:
-            address = ipaddress.IPv4Address(value)
-        except ValueError:
-            raise ConfigError(f"{key}: expected an IPv4 address, got {value!r}") from None
-        if key != "host" and address.is_unspecified:
-            raise ConfigError(f"{key}: expected one address, got the wildcard {value}")
+    @property
+    def hosts(self) -> tuple[str, ...]:
+        """The addresses to listen on, in their canonical spelling."""
+        return tuple(_by_family(self.host).values())
+
+    @property
+    def relay_addresses(self) -> Mapping[AddressFamily, str]:
+        """Local addresses of the relays, where they are configured."""
+        return _by_family(self.relay_host)
+
+    @property
+    def external_addresses(self) -> Mapping[AddressFamily, str]:
+        """What peers see instead."""
+        return _by_family(self.external_address)
+
+    @property
+    def relay_families(self) -> frozenset[AddressFamily]:
+        """The families that relays are given in, if this machine has an address of them."""
+        return frozenset(_by_family(self.host)) | frozenset(_by_family(self.relay_host))
+
+    def _check_addresses(self, key: str, value: str | tuple[str, ...] | None) -> None:
+        texts = _as_tuple(value)
+        if key == "host" and not texts:
+            raise ConfigError("host: expected an address, got none")
+        for text in texts:
+            try:
+                address = ipaddress.ip_address(text)
+            except ValueError:
+                raise ConfigError(
+                    f"{key}: expected an IPv4 or IPv6 address, got {text!r}"
+                ) from None
+            if key != "host" and address.is_unspecified:
+                raise ConfigError(f"{key}: expected one address, got the wildcard {text}")
+            if isinstance(address, ipaddress.IPv6Address) and (
+                address.is_link_local or address.ipv4_mapped is not None
+            ):
+                raise ConfigError(f"{key}: {text} is link-local or stands for an IPv4 address")
+        if len(_by_family(value)) < len(texts):
+            raise ConfigError(f"{key}: expected one address of each family, got {', '.join(texts)}")
 
     def _check_limits(self) -> None:
         for key in (
@@ -205,3 +244,15 @@ class TurnConfig:
                 f"max_lifetime: expected at least default_lifetime ({self.default_lifetime}), "
                 f"got {self.max_lifetime}"
             )
+
+
+def _as_tuple(value: str | tuple[str, ...] | None) -> tuple[str, ...]:
+    if value is None:
+        return ()
+    return (value,) if isinstance(value, str) else tuple(value)
+
+
+def _by_family(value: str | tuple[str, ...] | None) -> dict[AddressFamily, str]:
+    """Return addresses, which have been checked, by family and in their canonical spelling."""
+    texts = (str(ipaddress.ip_address(text)) for text in _as_tuple(value))
+    return {family_of(text): text for text in texts}

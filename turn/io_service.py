@@ -1,9 +1,10 @@
 """TurnService: the sockets and the clock of the TURN server, on asyncio.
 
-One UDP socket for all clients beside the connections of :mod:`~ringline.turn.io_stream`, one
-socket per relay, one timer.  The UDP sockets are read by ``loop.add_reader`` and written at once,
-without asyncio's transports between: a relay must not queue what the network does not take, and a
-wake-up can then read all that has come instead of one datagram.
+One UDP socket of each family for all clients beside the connections of
+:mod:`~ringline.turn.io_stream`, one socket per relay, one timer.  The UDP sockets are read by
+``loop.add_reader`` and written at once, without asyncio's transports between: a relay must not
+queue what the network does not take, and a wake-up can then read all that has come instead of one
+datagram.
 
 There are no decisions here: each datagram goes to :class:`~ringline.turn.server.TurnServer`, and
 what it commands is done before the next one is read.
@@ -13,6 +14,8 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import errno
+import ipaddress
 import logging
 import os
 import socket
@@ -23,7 +26,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Literal, Self
 
-from ringline.turn.addresses import ClientSocket
+from ringline.turn.addresses import AddressFamily, ClientSocket, family_of, format_address
 from ringline.turn.commands import (
     CloseRelay,
     OpenFlow,
@@ -60,6 +63,17 @@ _CAN_SET_DONT_FRAGMENT: Final = sys.platform.startswith("linux")
 _IP_MTU_DISCOVER: Final = 10
 _IP_PMTUDISC_DONT: Final = 0
 _IP_PMTUDISC_DO: Final = 2
+_IPV6_MTU_DISCOVER: Final = 23
+_IPV6_PMTUDISC_WANT: Final = 1  # only the sender can fragment, so that it has to learn by how much
+
+_WILDCARDS: Final = frozenset({"0.0.0.0", "::"})  # noqa: S104 - compared, not bound
+_NO_SUCH_FAMILY: Final = frozenset(
+    {errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL, errno.ENETUNREACH, errno.EHOSTUNREACH}
+)
+_ANYWHERE: Final = {AddressFamily.IPV4: "192.0.2.1", AddressFamily.IPV6: "2001:db8::1"}
+"""Somewhere in the Internet, to ask the kernel for the route to; nothing is ever sent there."""
+
+_LOOPBACK: Final = {AddressFamily.IPV4: "127.0.0.1", AddressFamily.IPV6: "::1"}
 
 
 class TurnService:
@@ -77,8 +91,12 @@ class TurnService:
     def __init__(self, config: TurnConfig, *, wall_clock: Callable[[], float] = time.time) -> None:
         self._config = config
         self._wall_clock: Final = wall_clock
-        self._relays: Final[dict[int, socket.socket]] = {}
-        self._listener: socket.socket | None = None
+        self._relays4: Final[dict[int, socket.socket]] = {}
+        self._relays6: Final[dict[int, socket.socket]] = {}
+        self._listeners: Final[dict[AddressFamily, socket.socket]] = {}
+        self._listener4: socket.socket | None = None  # the same, for the data path
+        self._listener6: socket.socket | None = None
+        self._offloaded: Final[set[int]] = set()  # relay ports that the data plane knows
         self._streams: Final[dict[str, StreamListener]] = {}  # by transport
         self._tls: ssl.SSLContext | None = None
         self._plane: DataPlane | None = None
@@ -111,9 +129,9 @@ class TurnService:
         await self.close()
 
     @property
-    def host(self) -> str:
-        """The address that it listens on; the wildcard if so configured."""
-        return self._config.host
+    def hosts(self) -> tuple[str, ...]:
+        """The addresses that it listens on; wildcards if so configured."""
+        return self._config.hosts
 
     @property
     def port(self) -> int:
@@ -154,11 +172,11 @@ class TurnService:
         config = self._config
         if config.tls_certificate is not None:
             self._tls = _tls_context(config)
-        listener = await self._listen()
+        await self._listen()
         try:
-            self._plane = _make_data_plane(config.data_plane, listener)
+            self._plane = _make_data_plane(config.data_plane, self._listener4)
         except ConfigError:
-            listener.close()
+            self._close_listeners()
             await self._close_streams()
             raise
         self._core = TurnServer(
@@ -167,16 +185,15 @@ class TurnService:
             dont_fragment=_CAN_SET_DONT_FRAGMENT,
             offload=self._plane is not None,
         )
-        self._listener = listener
         if self.tls_port is not None:
             self._core.deny_own_port(self.tls_port)
-        if self._plane is None:
-            self._loop.add_reader(listener, self._read_listener, listener, self._core)
-        else:
-            self._loop.add_reader(
-                self._plane.fileno(), self._read_plane, self._plane, listener, self._core
-            )
-        logger.info("TURN: listening on %s:%d/udp", self.host, self.port)
+        for family, listener in self._listeners.items():
+            if self._plane is None or family is AddressFamily.IPV6:
+                self._loop.add_reader(listener, self._read_listener, listener, self._core)
+        if self._plane is not None:
+            self._loop.add_reader(self._plane.fileno(), self._read_plane, self._plane, self._core)
+        for host in self.hosts:
+            logger.info("TURN: listening on %s/udp", format_address((host, self.port)))
 
     @property
     def data_plane(self) -> str:
@@ -209,33 +226,48 @@ class TurnService:
             _load_certificate(self._tls, self._config)
             logger.info("TURN: the certificate was read again")
 
-    async def _listen(self) -> socket.socket:
-        """Open the UDP socket and the listeners of connections, UDP and TCP on one port."""
+    async def _listen(self) -> None:
+        """Open the UDP sockets and the listeners of connections, UDP and TCP on one port."""
         config = self._config
         attempts = 1 if config.port else _FREE_PORT_ATTEMPTS
         for attempt in range(attempts):
-            listener = self._listen_udp(config)
-            port = listener.getsockname()[1]
-            self._config = dataclasses.replace(config, port=port)
             try:
-                await self._listen_streams(port)
+                self._listen_udp(config)
+                await self._listen_streams(self.port)
             except ListenError:
-                listener.close()
+                self._close_listeners()
                 await self._close_streams()
                 if attempt + 1 == attempts:
                     raise
             else:
-                return listener
-        raise AssertionError  # the last attempt returned or raised
+                return
 
-    def _listen_udp(self, config: TurnConfig) -> socket.socket:
-        try:
-            return _open_socket(config.host, config.port, buffer=_LISTENER_BUFFER)
-        except OSError as error:
-            reason = os.strerror(error.errno) if error.errno else str(error)
-            raise ListenError(
-                f"TURN: cannot listen on {config.host}:{config.port}/udp: {reason}"
-            ) from None
+    def _listen_udp(self, config: TurnConfig) -> None:
+        port = config.port
+        for host in config.hosts:
+            try:
+                listener = _open_socket(host, port, buffer=_LISTENER_BUFFER)
+            except OSError as error:
+                reason = os.strerror(error.errno) if error.errno else str(error)
+                where = format_address((host, port))
+                is_last = not self._listeners and host == config.hosts[-1]
+                if host in _WILDCARDS and error.errno in _NO_SUCH_FAMILY and not is_last:
+                    logger.warning("TURN: not listening on %s: %s", where, reason)
+                    continue
+                raise ListenError(f"TURN: cannot listen on {where}/udp: {reason}") from None
+            self._listeners[family_of(host)] = listener
+            port = listener.getsockname()[1]  # where any would do, the first one decides
+        served = tuple(h for h in config.hosts if family_of(h) in self._listeners)
+        self._config = dataclasses.replace(config, host=served, port=port)
+        self._listener4 = self._listeners.get(AddressFamily.IPV4)
+        self._listener6 = self._listeners.get(AddressFamily.IPV6)
+
+    def _close_listeners(self) -> None:
+        for listener in self._listeners.values():
+            self._loop.remove_reader(listener)
+            listener.close()
+        self._listeners.clear()
+        self._listener4 = self._listener6 = None
 
     async def _listen_streams(self, port: int) -> None:
         if self._config.tcp:
@@ -268,17 +300,15 @@ class TurnService:
             self._timer.cancel()
             self._timer = None
         await self._close_streams()
-        for port in list(self._relays):
-            self._close_relay(port)
+        for port in self._relays4.keys() | self._relays6.keys():
+            self._close_relay(port, None)
         if self._plane is not None:
             self._loop.remove_reader(self._plane.fileno())
             self._plane.close()
             self._plane = None
-        if self._listener is not None:
-            self._loop.remove_reader(self._listener)
-            self._listener.close()
-            self._listener = None
-            logger.info("TURN: closed %s:%d/udp", self.host, self.port)
+        if self._listeners:
+            self._close_listeners()
+            logger.info("TURN: closed port %d/udp", self.port)
 
     def _running(self) -> TurnServer:
         if self._core is None:
@@ -289,15 +319,13 @@ class TurnService:
         """Take what a connection brought."""
         core = self._running()
         core.handle_client_datagram(message, client, self._loop.time())
-        if self._listener is not None:
-            self._perform(core, self._listener)
+        self._perform(core)
         self._arm(core)
 
     def _handle_closed(self, client: ClientSocket) -> None:
         core = self._running()
         core.handle_client_closed(client)
-        if self._listener is not None:
-            self._perform(core, self._listener)
+        self._perform(core)
         self._arm(core)
 
     def _count_drop(self, reason: DropReason) -> None:
@@ -314,10 +342,10 @@ class TurnService:
                 self._count_failure(core, error)
                 break
             core.handle_client_datagram(data, ClientSocket(source[0], source[1]), now)
-            self._perform(core, listener)
+            self._perform(core)
         self._arm(core)
 
-    def _read_plane(self, plane: DataPlane, listener: socket.socket, core: TurnServer) -> None:
+    def _read_plane(self, plane: DataPlane, core: TurnServer) -> None:
         """Let the compiled data plane work, and do what it leaves."""
         now = self._loop.time()
         for port, data, host, source_port in plane.run(now):
@@ -325,7 +353,7 @@ class TurnService:
                 core.handle_client_datagram(data, ClientSocket(host, source_port), now)
             else:
                 core.handle_peer_datagram(port, data, (host, source_port), now)
-            self._perform(core, listener)
+            self._perform(core)
         metrics = core.metrics
         to_peer, to_peer_bytes, to_client, to_client_bytes, inside, failed = plane.take_counts()
         metrics.client_to_peer_datagrams += to_peer
@@ -337,9 +365,6 @@ class TurnService:
         self._arm(core)
 
     def _read_relay(self, port: int, relay: socket.socket, core: TurnServer) -> None:
-        listener = self._listener
-        if listener is None:
-            return  # closed in this very turn of the loop
         now = self._loop.time()
         for _ in range(_BATCH):
             try:
@@ -349,10 +374,10 @@ class TurnService:
             except OSError as error:
                 self._count_failure(core, error)
                 break
-            core.handle_peer_datagram(port, data, source, now)
-            self._perform(core, listener)
+            core.handle_peer_datagram(port, data, source[:2], now)
+            self._perform(core)
 
-    def _perform(self, core: TurnServer, listener: socket.socket) -> None:
+    def _perform(self, core: TurnServer) -> None:
         """Do what the core commands, until there is nothing left (the drain rule)."""
         while (command := core.poll_command()) is not None:
             if isinstance(command, SendToClient):
@@ -360,13 +385,17 @@ class TurnService:
                 if client.transport != "udp":
                     self._streams[client.transport].send(client, command.data)
                     continue
+                listener = self._listener6 if ":" in client.host else self._listener4
+                if listener is None:
+                    continue  # closed in this very turn of the loop
                 try:
                     listener.sendto(command.data, (client.host, client.port))
                 except OSError as error:
                     self._count_failure(core, error)
             elif isinstance(command, SendToPeer):
+                relays = self._relays6 if ":" in command.peer[0] else self._relays4
                 try:
-                    relay = self._relays[command.relay_port]
+                    relay = relays[command.relay_port]
                     if command.dont_fragment:
                         _send_unfragmented(relay, command)
                     else:
@@ -376,54 +405,79 @@ class TurnService:
             elif isinstance(command, OpenRelay):
                 self._open_relay(core, command)
             elif isinstance(command, CloseRelay):
-                self._close_relay(command.relay_port)
+                self._close_relay(command.relay_port, command.family)
             elif self._plane is not None:
                 self._tell_plane(self._plane, command)
 
     def _tell_plane(self, plane: DataPlane, command: OpenFlow | SetChannel) -> None:
+        """Tell the data plane what it can do; it speaks IPv4, and leaves the rest to the core."""
         port = command.relay_port
         if isinstance(command, SetChannel):
-            plane.set_channel(
-                port, command.number, command.peer, command.expires_at, command.relayed_only
-            )
+            if port in self._offloaded and ":" not in command.peer[0]:
+                plane.set_channel(
+                    port, command.number, command.peer, command.expires_at, command.relayed_only
+                )
             return
-        relay = -1  # what goes to a connection is not for the plane
-        if command.client.transport == "udp":
-            relay = self._relays[port].fileno()
+        relayed = next((each for each in command.relayed if ":" not in each[0]), None)
+        if relayed is None:
+            return
+        client = command.client
+        if client.transport == "udp" and ":" not in client.host:
+            relay = self._relays4[port]
             self._loop.remove_reader(relay)
-        plane.open_flow(port, relay, command.client.address, command.relayed)
+            plane.open_flow(port, relay.fileno(), client.address, relayed)
+        else:  # what goes to this client is not for the plane
+            plane.open_flow(port, -1, relayed, relayed)
+        self._offloaded.add(port)
 
     def _open_relay(self, core: TurnServer, command: OpenRelay) -> None:
-        port = command.relay_port
+        port, now = command.relay_port, self._loop.time()
         try:
-            host = self._relay_host(command.client)
+            host = self._relay_host(command.client, command.family)
             relay = _open_socket(host, port)
         except OSError as error:
             logger.debug("TURN: cannot open a relay on port %d: %s", port, error)
-            core.handle_relay_failed(port)
+            core.handle_relay_failed(port, now, has_address=error.errno not in _NO_SUCH_FAMILY)
             return
-        self._relays[port] = relay
+        relays = self._relays6 if command.family is AddressFamily.IPV6 else self._relays4
+        relays[port] = relay
         self._loop.add_reader(relay, self._read_relay, port, relay, core)
-        core.handle_relay_opened(port, host, self._loop.time())
+        core.handle_relay_opened(port, host, now)
 
-    def _close_relay(self, port: int) -> None:
-        relay = self._relays.pop(port)
-        if self._plane is not None:
-            self._plane.close_flow(port)
-        self._loop.remove_reader(relay)
-        relay.close()
+    def _close_relay(self, port: int, family: AddressFamily | None) -> None:
+        for each, relays in (
+            (AddressFamily.IPV4, self._relays4),
+            (AddressFamily.IPV6, self._relays6),
+        ):
+            relay = relays.pop(port, None) if family in (None, each) else None
+            if relay is None:
+                continue
+            if self._plane is not None and relays is self._relays4:
+                self._plane.close_flow(port)
+                self._offloaded.discard(port)
+            self._loop.remove_reader(relay)
+            relay.close()
 
-    def _relay_host(self, client: ClientSocket) -> str:
+    def _relay_host(self, client: ClientSocket, family: AddressFamily) -> str:
+        """Return the address that a relay of a family is opened on.
+
+        Raises:
+            OSError: If this machine has none.
+
+        """
         config = self._config
-        if config.relay_host is not None:
-            return config.relay_host
-        if config.host != "0.0.0.0":  # noqa: S104 - compared, not bound
-            return config.host
+        configured = config.relay_addresses.get(family)
+        if configured is not None:
+            return configured
+        for host in config.hosts:
+            if family_of(host) is family and host not in _WILDCARDS:
+                return host
         # Connecting a datagram socket sends nothing; it only asks the kernel for the route.
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-            probe.connect((client.host, client.port))
-            host: str = probe.getsockname()[0]
-        return host
+        kind = socket.AF_INET6 if family is AddressFamily.IPV6 else socket.AF_INET
+        with socket.socket(kind, socket.SOCK_DGRAM) as probe:
+            probe.connect((_towards(client.host, family), client.port))
+            facing: str = probe.getsockname()[0]
+        return facing
 
     def _arm(self, core: TurnServer) -> None:
         """Set the one timer to when the core wants it; on the data path that is one comparison."""
@@ -438,8 +492,7 @@ class TurnService:
     def _on_timer(self, core: TurnServer) -> None:
         self._timer = None
         core.handle_timeout(self._loop.time())
-        if self._listener is not None:
-            self._perform(core, self._listener)
+        self._perform(core)
         self._arm(core)
 
     def _count_failure(self, core: TurnServer, error: OSError) -> None:
@@ -447,11 +500,22 @@ class TurnService:
         logger.debug("TURN: socket: %s", error)
 
 
-def _make_data_plane(wanted: str, listener: socket.socket) -> DataPlane | None:
+def _towards(client: str, family: AddressFamily) -> str:
+    """Return a host of a family that lies where the client is."""
+    if family_of(client) is family:
+        return client
+    return (_LOOPBACK if ipaddress.ip_address(client).is_loopback else _ANYWHERE)[family]
+
+
+def _make_data_plane(wanted: str, listener: socket.socket | None) -> DataPlane | None:
     """Return the compiled data plane; :obj:`None` for the way that is there everywhere.
 
+    Args:
+        wanted: What is configured.
+        listener: The IPv4 one, if there is one.
+
     Raises:
-        ConfigError: If it is wanted and was not built.
+        ConfigError: If it is wanted and was not built, or has nothing to listen on.
 
     """
     if wanted == "python":
@@ -464,6 +528,10 @@ def _make_data_plane(wanted: str, listener: socket.socket) -> DataPlane | None:
                 f"data_plane: the compiled one was not built here ({error}); it needs Linux and, "
                 "when Ringline is installed, a C compiler"
             ) from None
+        return None
+    if listener is None:
+        if wanted == "compiled":
+            raise ConfigError("data_plane: the compiled one is for IPv4, which host does not name")
         return None
     return DataPlane(listener.fileno())
 
@@ -499,13 +567,16 @@ def _open_socket(host: str, port: int, *, buffer: int | None = None) -> socket.s
         OSError: If it cannot be bound.
 
     """
-    opened = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    is_ipv6 = family_of(host) is AddressFamily.IPV6
+    opened = socket.socket(socket.AF_INET6 if is_ipv6 else socket.AF_INET, socket.SOCK_DGRAM)
     try:
         opened.setblocking(False)
         if buffer is not None:
             opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
             opened.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, buffer)
-        if _CAN_SET_DONT_FRAGMENT:
+        if is_ipv6:  # IPv4 has a socket of its own, and no second spelling of its addresses
+            opened.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        elif _CAN_SET_DONT_FRAGMENT:
             opened.setsockopt(socket.IPPROTO_IP, _IP_MTU_DISCOVER, _IP_PMTUDISC_DONT)
         opened.bind((host, port))
     except OSError:
@@ -515,8 +586,13 @@ def _open_socket(host: str, port: int, *, buffer: int | None = None) -> socket.s
 
 
 def _send_unfragmented(relay: socket.socket, command: SendToPeer) -> None:
-    relay.setsockopt(socket.IPPROTO_IP, _IP_MTU_DISCOVER, _IP_PMTUDISC_DO)
+    level, option, usual = (
+        (socket.IPPROTO_IPV6, _IPV6_MTU_DISCOVER, _IPV6_PMTUDISC_WANT)
+        if ":" in command.peer[0]
+        else (socket.IPPROTO_IP, _IP_MTU_DISCOVER, _IP_PMTUDISC_DONT)
+    )
+    relay.setsockopt(level, option, _IP_PMTUDISC_DO)
     try:
         relay.sendto(command.data, command.peer)
     finally:
-        relay.setsockopt(socket.IPPROTO_IP, _IP_MTU_DISCOVER, _IP_PMTUDISC_DONT)
+        relay.setsockopt(level, option, usual)

@@ -16,7 +16,7 @@ import ssl
 from collections.abc import Callable
 from typing import Final, Literal, cast
 
-from ringline.turn.addresses import ClientSocket
+from ringline.turn.addresses import ClientSocket, format_address, source_of
 from ringline.turn.config import TurnConfig
 from ringline.turn.errors import ListenError, ParseError
 from ringline.turn.metrics import DropReason
@@ -63,8 +63,8 @@ class StreamListener:
         self.on_closed: Final = on_closed
         self.has_allocation: Final = has_allocation
         self._connections: Final[dict[ClientSocket, _Connection]] = {}
-        self._per_host: Final[dict[str, int]] = {}
-        self._server: asyncio.Server | None = None
+        self._per_source: Final[dict[str, int]] = {}
+        self._servers: Final[list[asyncio.Server]] = []
         self._loop: Final = asyncio.get_running_loop()
         self._sweeper: asyncio.TimerHandle | None = None
         self._closing = False
@@ -76,26 +76,29 @@ class StreamListener:
             ListenError: If the port is taken or the address is not ours.
 
         """
-        host = self._config.host
-        try:
-            self._server = await self._loop.create_server(
-                lambda: _Connection(self),
-                host,
-                port,
-                ssl=tls,
-                ssl_handshake_timeout=None if tls is None else self._config.stranger_patience,
-            )
-        except OSError as error:
-            reason = os.strerror(error.errno) if error.errno else str(error)
-            raise ListenError(f"TURN: cannot listen on {host}:{port}/tcp: {reason}") from None
+        for host in self._config.hosts:
+            try:
+                server = await self._loop.create_server(
+                    lambda: _Connection(self),
+                    host,
+                    port,
+                    ssl=tls,
+                    ssl_handshake_timeout=None if tls is None else self._config.stranger_patience,
+                )
+            except OSError as error:
+                reason = os.strerror(error.errno) if error.errno else str(error)
+                where = format_address((host, port))
+                raise ListenError(f"TURN: cannot listen on {where}/tcp: {reason}") from None
+            self._servers.append(server)
+            port = self.port  # where any would do, the first one decides
+            where = format_address((host, port))
+            logger.info("TURN: listening on %s/%s", where, self.transport)
         self._sweeper = self._loop.call_later(_SWEEP, self._sweep)
-        logger.info("TURN: listening on %s:%d/%s", host, self.port, self.transport)
 
     @property
     def port(self) -> int:
         """The TCP port that it listens on."""
-        assert self._server is not None  # noqa: S101 - opened
-        return cast("int", self._server.sockets[0].getsockname()[1])
+        return cast("int", self._servers[0].sockets[0].getsockname()[1])
 
     def send(self, client: ClientSocket, message: bytes) -> None:
         """Send a message, unless the client is gone or does not read."""
@@ -108,8 +111,8 @@ class StreamListener:
         self._closing = True
         if self._sweeper is not None:
             self._sweeper.cancel()
-        if self._server is not None:
-            self._server.close()
+        for server in self._servers:
+            server.close()
         for connection in list(self._connections.values()):
             connection.abort()
         await asyncio.sleep(0)  # they hear of it in the next turn of the loop
@@ -119,23 +122,25 @@ class StreamListener:
     def admit(self, connection: _Connection, client: ClientSocket) -> bool:
         """Take in a connection, if there is room for it."""
         config = self._config
-        count = self._per_host.get(client.host, 0)
+        source = source_of(client.host)
+        count = self._per_source.get(source, 0)
         if (
             self._closing
             or len(self._connections) >= config.max_connections
             or count >= config.max_connections_per_source
         ):
             return False
-        self._per_host[client.host] = count + 1
+        self._per_source[source] = count + 1
         self._connections[client] = connection
         return True
 
     def forget(self, client: ClientSocket) -> None:
         """Let a connection that was admitted go."""
         del self._connections[client]
-        left = self._per_host.pop(client.host) - 1
+        source = source_of(client.host)
+        left = self._per_source.pop(source) - 1
         if left:
-            self._per_host[client.host] = left
+            self._per_source[source] = left
         if not self._closing:
             self.on_closed(client)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import deque
 from typing import Final
 
-from ringline.turn.addresses import Address, AddressFamily
+from ringline.turn.addresses import Address
 from ringline.turn.allocate import Allocator, granted_lifetime
 from ringline.turn.allocation import Allocation, Allocations
 from ringline.turn.attributes import (
@@ -74,18 +74,22 @@ class Maintainer:
             self._responder.refuse(request, code)
 
     def _refresh(self, request: Request, allocation: Allocation, now: float) -> ErrorCode | None:
-        """Put off the end of an allocation, or end it (RFC 8656 §8.2)."""
+        """Put off the end of an allocation, or end it: both its relays, or that of one family.
+
+        RFC 8656 §8.
+        """
         family = request.message.get(REQUESTED_ADDRESS_FAMILY)
         requested = request.message.get(LIFETIME)
-        if family is not None and family != AddressFamily.IPV4:
+        families = [r.family for r in allocation.relays if family is None or r.family == family]
+        if not families:
             return ErrorCode.PEER_ADDRESS_FAMILY_MISMATCH
         if requested == 0:
-            self._allocations.remove(allocation)
+            self._allocations.end(allocation, families)
             self._responder.succeed(request, (LIFETIME, 0))
-            self._allocator.release(allocation)
+            self._allocator.release(allocation, families)
             return None
         lifetime = granted_lifetime(requested, self._config)
-        self._allocations.extend(allocation, now + lifetime)
+        self._allocations.extend(allocation, families, now + lifetime)
         self._responder.succeed(request, (LIFETIME, int(lifetime)))
         return None
 
@@ -98,7 +102,7 @@ class Maintainer:
             return ErrorCode.BAD_REQUEST
         verdicts: dict[str, Verdict] = {}
         for host in hosts:
-            verdict, code = self._judge((host, 0))
+            verdict, code = self._judge((host, 0), allocation)
             if code is not None:
                 return code
             verdicts[host] = verdict
@@ -127,7 +131,7 @@ class Maintainer:
             return ErrorCode.BAD_REQUEST
         if allocation.channels.conflicts(number, peer, now):
             return ErrorCode.BAD_REQUEST
-        verdict, code = self._judge(peer)
+        verdict, code = self._judge(peer, allocation)
         if code is not None:
             return code
         relayed_only = verdict is Verdict.RELAYED_ONLY
@@ -151,10 +155,10 @@ class Maintainer:
         self._responder.succeed(request)
         return None
 
-    def _judge(self, peer: Address) -> tuple[Verdict, ErrorCode | None]:
+    def _judge(self, peer: Address, allocation: Allocation) -> tuple[Verdict, ErrorCode | None]:
         verdict = self._policy.judge(peer)
         if verdict is Verdict.DENIED:
             return verdict, ErrorCode.FORBIDDEN
-        if ":" in peer[0]:  # relays are IPv4
+        if allocation.relay_to(peer[0]) is None:
             return verdict, ErrorCode.PEER_ADDRESS_FAMILY_MISMATCH
         return verdict, None

@@ -65,7 +65,8 @@ _SPECIAL: Final = (
 )
 
 _MAPPED: Final = bytes(10) + b"\xff\xff"  # ::ffff:0:0/96
-_COMPATIBLE: Final = bytes(12)  # ::/96
+_COMPATIBLE: Final = bytes(12)  # ::/96, without the loopback address (RFC 4291 §2.5.5.1)
+_LOOPBACK: Final = bytes(15) + b"\x01"  # ::1/128
 _TRANSLATED: Final = bytes(8) + b"\xff\xff\x00\x00"  # ::ffff:0:0:0/96, RFC 2765
 _NAT64: Final = bytes.fromhex("0064ff9b") + bytes(8)  # 64:ff9b::/96, RFC 6052
 _LOCAL_NAT64: Final = bytes.fromhex("0064ff9b0001")  # 64:ff9b:1::/48, RFC 8215
@@ -142,7 +143,7 @@ def parse_networks(ranges: Iterable[str]) -> tuple[Network, ...]:
 
 def _embedded(packed: bytes) -> Iterator[bytes]:
     """Yield the IPv4 address that an IPv6 address may stand for."""
-    if len(packed) != 16:
+    if len(packed) != 16 or packed == _LOOPBACK:
         return
     if packed[:12] in (_MAPPED, _COMPATIBLE, _TRANSLATED, _NAT64) or packed[:6] == _LOCAL_NAT64:
         yield packed[12:]

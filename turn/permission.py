@@ -10,6 +10,8 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Final
 
+from ringline.turn.addresses import AddressFamily, family_of
+
 __all__ = ["Permission", "Permissions"]
 
 
@@ -63,6 +65,11 @@ class Permissions:
         else:
             permission.expires_at = max(permission.expires_at, expires_at)
             permission.relayed_only = relayed_only
+
+    def forget(self, family: AddressFamily) -> None:
+        """Remove those of a family whose relay has ended (RFC 8656 §8.2)."""
+        for host in [h for h in self._by_host if family_of(h) is family]:
+            del self._by_host[host]
 
     def find(self, host: str, now: float) -> Permission | None:
         """Return the live permission for a host, or :obj:`None`."""

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
-from ringline.turn.addresses import ClientSocket
+from ringline.turn.addresses import ClientSocket, source_of
 from ringline.turn.attributes import (
     ERROR_CODE,
     NONCE,
@@ -123,7 +123,7 @@ class Responder:
     def _send_unauthenticated(
         self, answer: Message, message: Message, client: ClientSocket, now: float
     ) -> bool:
-        if not self._limit.allow(client.host, now):
+        if not self._limit.allow(source_of(client.host), now):
             self._metrics.dropped[DropReason.RATE_LIMITED] += 1
             return False
         self._metrics.unauthenticated_replies += 1

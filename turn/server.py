@@ -20,6 +20,7 @@ Invariants:
 1. Nothing a client sends before it has authenticated changes any state of variable size.
 2. No datagram reaches a peer, or comes from one, without a live permission of that client.
 3. A peer address that is ours leads to a live relay of ours, or nowhere, unless allowed.
+4. What reaches a peer, or comes from one, has a relay of the peer's family behind it.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final
 
-from ringline.turn.addresses import Address, ClientSocket
+from ringline.turn.addresses import Address, AddressFamily, ClientSocket
 from ringline.turn.allocate import Allocator
 from ringline.turn.allocation import Allocation, Allocations
 from ringline.turn.attributes import (
@@ -98,9 +99,12 @@ class TurnServer:
             deny=parse_networks(config.deny_peers),
             own_ports=(config.port,),
         )
-        for host in (config.host, config.relay_host, config.external_address):
-            if host is not None:
-                self._policy.add_own_host(host)
+        for host in (
+            *config.hosts,
+            *config.relay_addresses.values(),
+            *config.external_addresses.values(),
+        ):
+            self._policy.add_own_host(host)
         self._known: Final = frozenset(
             row.number for row in ATTRIBUTES if dont_fragment or row is not DONT_FRAGMENT
         )
@@ -164,8 +168,9 @@ class TurnServer:
         """End what belongs to a client whose connection is gone: its five-tuple is no more."""
         allocation = self._allocations.by_client.get(client)
         if allocation is not None:
-            self._allocations.remove(allocation)
-            self._allocator.release(allocation)
+            families = tuple(AddressFamily)
+            self._allocations.end(allocation, families)
+            self._allocator.release(allocation, families)
         self._allocator.abandon(client)
 
     def has_allocation(self, client: ClientSocket) -> bool:
@@ -186,14 +191,18 @@ class TurnServer:
         """The edge has performed :class:`OpenRelay`; the socket is bound to ``host``."""
         self._allocator.handle_relay_opened(relay_port, host, now)
 
-    def handle_relay_failed(self, relay_port: int) -> None:
-        """The edge could not perform :class:`OpenRelay`."""
-        self._allocator.handle_relay_failed(relay_port)
+    def handle_relay_failed(self, relay_port: int, now: float, *, has_address: bool = True) -> None:
+        """The edge could not perform :class:`OpenRelay`.
+
+        ``has_address`` tells whether another port may do; if not, this machine has no address of
+        that family.
+        """
+        self._allocator.handle_relay_failed(relay_port, now, has_address=has_address)
 
     def handle_timeout(self, now: float) -> None:
         """Let end what is due; harmless when nothing is."""
-        for allocation in self._allocations.pop_expired(now):
-            self._allocator.release(allocation)
+        for allocation, families in self._allocations.pop_expired(now):
+            self._allocator.release(allocation, families)
         self._allocator.handle_timeout(now)
 
     def deny_own_port(self, port: int) -> None:
@@ -250,7 +259,7 @@ class TurnServer:
         relayed_only: bool,
         dont_fragment: bool = False,
     ) -> None:
-        """Pass on what a client may send."""
+        """Pass on what a client may send; it has a relay of the peer's family (invariant 4)."""
         target = self._allocations.by_relayed.get(peer)
         if target is None and relayed_only:
             self._drop(DropReason.NO_ALLOCATION)
@@ -260,9 +269,9 @@ class TurnServer:
         metrics.client_to_peer_bytes += len(data)
         if target is None:
             self._commands.append(SendToPeer(allocation.relay_port, peer, data, dont_fragment))
-        else:
+        elif (relay := allocation.relay_to(peer[0])) is not None:
             metrics.relayed_inside += 1
-            self._deliver(target, allocation.relayed, data, now, inside=True)
+            self._deliver(target, relay.relayed, data, now, inside=True)
 
     def _deliver(
         self, allocation: Allocation, source: Address, data: bytes, now: float, *, inside: bool
@@ -301,7 +310,7 @@ class TurnServer:
         if (
             relay is not None
             and source.transport == "udp"
-            and source.address in (relay.local, relay.relayed)
+            and any(source.address in (r.local, r.relayed) for r in relay.relays)
         ):
             # A relay of ours asks for a relay: somebody builds a loop (invariant 3).
             self._drop(DropReason.DENIED_PEER)

@@ -117,7 +117,7 @@ def _convert(name: str, value: object, where: str) -> object:
     if name not in _TYPES:
         raise ConfigError(f"{name}: no such setting, in {where}; there are {', '.join(_TYPES)}")
     wanted = _TYPES[name]
-    for kind in get_args(wanted) if get_origin(wanted) in (Union, types.UnionType) else (wanted,):
+    for kind in _alternatives(wanted):
         if kind is float and type(value) is int:
             return float(value)
         if kind in (str, int, float, bool) and type(value) is kind:
@@ -132,12 +132,13 @@ def _convert(name: str, value: object, where: str) -> object:
 def _split(name: str, text: str) -> object:
     """Return a variable's text as TOML would have given it."""
     wanted = _TYPES.get(name)
-    if get_origin(wanted) is tuple:
-        return [part.strip() for part in text.split(",") if part.strip()]
+    kinds = _alternatives(wanted)
+    if any(get_origin(kind) is tuple for kind in kinds):
+        parts = [part.strip() for part in text.split(",") if part.strip()]
+        return parts[0] if str in kinds and len(parts) == 1 else parts
     if get_origin(wanted) is Mapping:
         pairs = [part.strip().partition(":") for part in text.split(",") if part.strip()]
         return {user: password if colon else None for user, colon, password in pairs}
-    kinds = get_args(wanted) or (wanted,)
     if bool in kinds:
         return {"true": True, "1": True, "false": False, "0": False}.get(text.lower(), text)
     for kind in (int, float):
@@ -162,7 +163,12 @@ def _describe(wanted: object) -> str:
         tuple: "a list of texts",
         Mapping: "users, each with a password",
     }
-    kinds = get_args(wanted) if get_origin(wanted) in (Union, types.UnionType) else (wanted,)
     return " or ".join(
-        names[get_origin(kind) or kind] for kind in kinds if kind is not types.NoneType
+        names[get_origin(kind) or kind]
+        for kind in _alternatives(wanted)
+        if kind is not types.NoneType
     )
+
+
+def _alternatives(wanted: object) -> tuple[Any, ...]:
+    return get_args(wanted) if get_origin(wanted) in (Union, types.UnionType) else (wanted,)

@@ -119,7 +119,7 @@ def test_settings_come_from_a_file(tmp_path: Path) -> None:
         (("--user", "ann:pa", "--allow-peer", "banana"), "allow_peers"),
         (("--user", "ann:pa", "--tls-certificate", "/nowhere.pem"), "tls_certificate"),
         (("--config", "/nowhere.toml"), "cannot read /nowhere.toml: No such file"),
-        (("--user", "ann:pa", "--host", "localhost"), "host: expected an IPv4 address"),
+        (("--user", "ann:pa", "--host", "localhost"), "host: expected an IPv4 or IPv6 address"),
     ],
 )
 def test_what_is_wrong_is_one_line(arguments: tuple[str, ...], words: str) -> None:

@@ -34,7 +34,6 @@ TO_PEER = {
     "DONT-FRAGMENT and extra requests": "-c -g -G",
     "random disconnects": "-c -B -m 4",
     "IPv4 by name of the family": "-c -X",
-    "IPv6 asked for where there is none": "-c -x",
     "mobility asked for where there is none": "-c -M",
 }
 BY_STREAM = {
@@ -57,6 +56,18 @@ TO_CLIENT = {
     "client to client, TCP": "-y -c -t",
     "client to client, TCP, indications": "-y -s -t",
 }
+BY_FAMILY = {
+    "IPv6, channels": "-x -e ::1 -c",
+    "IPv6, indications": "-x -e ::1 -s",
+    "IPv6, pair": "-x -e ::1",
+    "IPv6, TCP": "-x -e ::1 -c -t",
+    "IPv4 by name": "-X -e 127.0.0.1 -c",
+    "both, to IPv4": "-Z -e 127.0.0.1 -c",
+    "both, to IPv6": "-Z -e ::1 -c",
+    "both, to IPv6, indications": "-Z -e ::1 -s",
+    "IPv6, client to client": "-x -y -c",
+    "both, client to client": "-Z -y -s",
+}
 
 
 class Echo(asyncio.DatagramProtocol):
@@ -72,27 +83,28 @@ class Echo(asyncio.DatagramProtocol):
 
 
 @contextlib.contextmanager
-def two_ports() -> Iterator[tuple[socket.socket, socket.socket]]:
+def two_ports(host: str = "127.0.0.1") -> Iterator[tuple[socket.socket, socket.socket]]:
     """Bind an even port and the next one."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with contextlib.ExitStack() as stack:
         for port in range(34_800, 40_000, 2):
-            pair = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(2)]
+            pair = [socket.socket(family, socket.SOCK_DGRAM) for _ in range(2)]
             for each in pair:
                 stack.enter_context(each)
                 each.setblocking(False)
             with contextlib.suppress(OSError):
-                pair[0].bind(("127.0.0.1", port))
-                pair[1].bind(("127.0.0.1", port + 1))
+                pair[0].bind((host, port))
+                pair[1].bind((host, port + 1))
                 yield pair[0], pair[1]
                 return
         pytest.fail("no two neighbouring ports are free")
 
 
 @contextlib.asynccontextmanager
-async def echo_peers() -> AsyncIterator[int]:
+async def echo_peers(host: str = "127.0.0.1") -> AsyncIterator[int]:
     """Run peers on two neighbouring ports, as RTP and RTCP have; yield the first."""
     loop = asyncio.get_running_loop()
-    with two_ports() as pair:
+    with two_ports(host) as pair:
         peers = [await loop.create_datagram_endpoint(Echo, sock=each) for each in pair]
         try:
             yield pair[0].getsockname()[1]
@@ -107,16 +119,17 @@ async def run(
     options: str,
     password: str = "s3cret",  # noqa: S107 - a test
     patience: float = 60,
+    host: str = "127.0.0.1",
 ) -> tuple[int, str]:
     """Return exit code and words of the client."""
     assert CLIENT is not None
     port = server.tls_port if "-S" in options else server.port
-    arguments = f"-p {port} -L 127.0.0.1 -u alice -n 20 -m 2 {options}".split()
+    arguments = f"-p {port} -L {host} -u alice -n 20 -m 2 {options}".split()
     process = await asyncio.create_subprocess_exec(
         CLIENT,
         *arguments,
         *(() if "-W" in arguments else ("-w", password)),
-        "127.0.0.1",
+        host,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
     )
@@ -164,6 +177,32 @@ async def test_every_mode_to_a_peer_loses_nothing() -> None:
         )
     wrong = {mode: verdict(*result) for mode, result in zip(modes, results, strict=True)}
     assert {mode: what for mode, what in wrong.items() if what} == {}
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+async def test_every_mode_of_both_families_loses_nothing(host: str) -> None:
+    settings = config(host=("127.0.0.1", "::1"), allow_peers=("127.0.0.0/8", "::1/128"))
+    async with (
+        TurnService(settings) as server,
+        echo_peers() as port4,
+        echo_peers("::1") as port6,
+    ):
+        results = await asyncio.gather(
+            *(
+                run(server, f"{options} -r {port6 if '::1' in options else port4}", host=host)
+                for options in BY_FAMILY.values()
+            )
+        )
+    wrong = {mode: verdict(*result) for mode, result in zip(BY_FAMILY, results, strict=True)}
+    assert {mode: what for mode, what in wrong.items() if what} == {}
+
+
+async def test_ipv6_asked_for_where_there_is_none_is_refused() -> None:
+    async with TurnService(config()) as server:
+        code, output = await run(server, "-x -y -c")
+        assert code != 0
+        assert "440" in output
+        assert server.metrics.allocations_created == 0
 
 
 async def test_every_mode_by_connection_loses_nothing(tmp_path: Path) -> None:

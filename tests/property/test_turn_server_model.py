@@ -24,13 +24,16 @@ from ringline.turn import (
     TurnConfig,
     TurnServer,
 )
+from ringline.turn.addresses import AddressFamily, family_of
 from ringline.turn.attributes import (
+    ADDITIONAL_ADDRESS_FAMILY,
     CHANNEL_NUMBER,
     DATA,
     ERROR_CODE,
     LIFETIME,
     NONCE,
     REALM,
+    REQUESTED_ADDRESS_FAMILY,
     REQUESTED_TRANSPORT,
     USERNAME,
     XOR_PEER_ADDRESS,
@@ -41,22 +44,24 @@ from ringline.turn.channel_data import serialize_channel_data
 from ringline.turn.long_term import long_term_key
 from ringline.turn.stun import Message, MessageClass, Method
 
-OURS = "203.0.113.1"
-PUBLIC = [("8.8.8.8", 1), ("8.8.8.8", 2), ("1.1.1.1", 1)]
-DENIED = ("10.0.0.1", 1)
+IPV4, IPV6 = AddressFamily.IPV4, AddressFamily.IPV6
+OURS = {IPV4: "203.0.113.1", IPV6: "2001:db8::1"}
+PUBLIC = [("8.8.8.8", 1), ("8.8.8.8", 2), ("1.1.1.1", 1), ("2600::1", 1), ("2600::2", 1)]
+DENIED = [("10.0.0.1", 1), ("64:ff9b::a00:1", 1)]
 LIMIT = 2  # permissions and channels of one allocation
 
 CLIENTS = st.integers(0, 2)
-PEERS = st.integers(0, 6)  # three public ones, a denied one, then the relays of the clients
+PEERS = st.integers(0, 12)  # public ones, denied ones, then the relays of the clients
 NUMBERS = st.integers(0x4000, 0x4002)
+FAMILIES = st.sampled_from([None, IPV4, IPV6])
 
 
 @dataclass
 class Model:
-    """An allocation as the RFC describes it."""
+    """An allocation as the RFC describes it: relays with their ends, by family."""
 
     port: int
-    ends: float
+    ends: dict[AddressFamily, float]
     permissions: dict[str, float] = field(default_factory=dict)
     channels: dict[int, tuple[tuple[str, int], float]] = field(default_factory=dict)
 
@@ -74,6 +79,11 @@ class Model:
         self.permissions = {h: e for h, e in self.permissions.items() if e > now}
         self.channels = {n: b for n, b in self.channels.items() if b[1] > now}
 
+    def end(self, family: AddressFamily) -> None:
+        del self.ends[family]
+        self.permissions = {h: e for h, e in self.permissions.items() if family_of(h) != family}
+        self.channels = {n: b for n, b in self.channels.items() if family_of(b[0][0]) != family}
+
 
 class ServerAgainstModel(RuleBasedStateMachine):
     """Three clients do what clients do, in any order."""
@@ -81,7 +91,7 @@ class ServerAgainstModel(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         config = TurnConfig(
-            host=OURS,
+            host=tuple(OURS.values()),
             users={"u": "p"},
             max_permissions=LIMIT,
             max_channels=LIMIT,
@@ -119,7 +129,8 @@ class ServerAgainstModel(RuleBasedStateMachine):
         commands: list[Command] = []
         while (command := self.server.poll_command()) is not None:
             if isinstance(command, OpenRelay):
-                self.server.handle_relay_opened(command.relay_port, OURS, self.now)
+                host = OURS[command.family]
+                self.server.handle_relay_opened(command.relay_port, host, self.now)
             else:
                 commands.append(command)
         return commands
@@ -136,39 +147,67 @@ class ServerAgainstModel(RuleBasedStateMachine):
         return (0 if error is None else error[0]), answer, rest
 
     def peer(self, index: int) -> tuple[str, int]:
-        if index < 3:
-            return PUBLIC[index]
-        return DENIED if index == 3 else (OURS, self.last_ports[index - 4])
+        others = [*PUBLIC, *DENIED]
+        if index < len(others):
+            return others[index]
+        family, client = divmod(index - len(others), 3)
+        return list(OURS.values())[family], self.last_ports[client]
 
-    @rule(client=CLIENTS)
-    def allocate(self, client: int) -> None:
-        code, answer, rest = self.ask(
-            client, self.message(Method.ALLOCATE, (REQUESTED_TRANSPORT, 17))
-        )
+    @rule(client=CLIENTS, family=FAMILIES, dual=st.booleans())
+    def allocate(self, client: int, family: AddressFamily | None, dual: bool) -> None:
+        message = self.message(Method.ALLOCATE, (REQUESTED_TRANSPORT, 17))
+        if dual:
+            message.add(ADDITIONAL_ADDRESS_FAMILY, IPV6)
+        if family is not None:
+            message.add(REQUESTED_ADDRESS_FAMILY, family)
+        code, answer, rest = self.ask(client, message)
         assert rest == []
         if self.models[client] is not None:
             assert code == 437
             return
+        if dual and family is not None:
+            assert code == 400
+            return
         assert code == 0
-        relayed = answer.get(XOR_RELAYED_ADDRESS)
-        assert relayed is not None
-        assert relayed[0] == OURS
-        assert relayed[1] not in [m.port for m in self.models if m]
-        self.models[client] = Model(relayed[1], self.now + 600)
-        self.last_ports[client] = relayed[1]
+        families = [IPV4, IPV6] if dual else [family or IPV4]
+        relayed = answer.get_all(XOR_RELAYED_ADDRESS)
+        assert [host for host, _ in relayed] == [OURS[each] for each in families]
+        ((port,),) = [{port for _, port in relayed}]
+        assert port not in [m.port for m in self.models if m]
+        self.models[client] = Model(port, dict.fromkeys(families, self.now + 600))
+        self.last_ports[client] = port
 
-    @rule(client=CLIENTS, lifetime=st.sampled_from([0, 600, 900, 3600]))
-    def refresh(self, client: int, lifetime: int) -> None:
+    @rule(client=CLIENTS, lifetime=st.sampled_from([0, 600, 900, 3600]), family=FAMILIES)
+    def refresh(self, client: int, lifetime: int, family: AddressFamily | None) -> None:
         model = self.models[client]
-        code, answer, rest = self.ask(client, self.message(Method.REFRESH, (LIFETIME, lifetime)))
+        message = self.message(Method.REFRESH, (LIFETIME, lifetime))
+        if family is not None:
+            message.add(REQUESTED_ADDRESS_FAMILY, family)
+        code, answer, rest = self.ask(client, message)
         if model is None:
             assert (code, rest) == (437, [])
             return
+        families = [each for each in model.ends if family in (None, each)]
+        if not families:
+            assert (code, rest) == (443, [])
+            return
         assert (code, answer.get(LIFETIME)) == (0, lifetime)
-        model.ends = self.now + lifetime
-        assert rest == ([] if lifetime else [CloseRelay(model.port)])
-        if not lifetime:
-            self.models[client] = None
+        if lifetime:
+            model.ends |= dict.fromkeys(families, self.now + lifetime)
+            assert rest == []
+        else:
+            assert rest == self.end(client, families)
+
+    def end(self, client: int, families: list[AddressFamily]) -> list[CloseRelay]:
+        """End relays of an allocation; return what is to be closed."""
+        model = self.models[client]
+        assert model is not None
+        for family in families:
+            model.end(family)
+        if model.ends:
+            return [CloseRelay(model.port, family) for family in families]
+        self.models[client] = None
+        return [CloseRelay(model.port)]
 
     @rule(client=CLIENTS, peer=PEERS)
     def permit(self, client: int, peer: int) -> None:
@@ -178,8 +217,10 @@ class ServerAgainstModel(RuleBasedStateMachine):
         assert rest == []
         if model is None:
             assert code == 437
-        elif address == DENIED:
+        elif address in DENIED:
             assert code == 403
+        elif family_of(address[0]) not in model.ends:
+            assert code == 443
         elif not self.fits(model, address[0]):
             assert code == 508
         else:
@@ -199,7 +240,11 @@ class ServerAgainstModel(RuleBasedStateMachine):
         bound, has = model.peer_of(number, self.now), model.number_of(address, self.now)
         if bound not in (None, address) or has not in (None, number):
             assert code == 400
-        elif address == DENIED or (address[0] == OURS and not self.is_live(address[1])):
+        elif address in DENIED:
+            assert code == 403
+        elif family_of(address[0]) not in model.ends:
+            assert code == 443
+        elif address[0] in OURS.values() and not self.is_live(*address):
             assert code == 403
         elif not self.fits(model, address[0]) or (bound is None and len(model.channels) == LIMIT):
             assert code == 508
@@ -208,8 +253,8 @@ class ServerAgainstModel(RuleBasedStateMachine):
             model.channels[number] = (address, self.now + 600)
             self.extend(model, address[0], 600)
 
-    def is_live(self, port: int) -> bool:
-        return any(m is not None and m.port == port for m in self.models)
+    def is_live(self, host: str, port: int) -> bool:
+        return any(m and m.port == port and family_of(host) in m.ends for m in self.models)
 
     def fits(self, model: Model, host: str) -> bool:
         model.prune(self.now)
@@ -244,17 +289,20 @@ class ServerAgainstModel(RuleBasedStateMachine):
     ) -> None:
         if model is None or peer is None:
             assert commands == []
-        elif peer[0] != OURS:
+        elif peer[0] not in OURS.values():
             assert commands == [SendToPeer(model.port, peer, data)]
+        elif not self.is_live(*peer):
+            assert commands == []
         else:
-            self.expect_delivered(peer[1], (OURS, model.port), data, commands)
+            ours = (OURS[family_of(peer[0])], model.port)
+            self.expect_delivered(peer[1], ours, data, commands)
 
     @rule(client=CLIENTS, peer=PEERS, data=st.binary(max_size=9))
     def peer_data(self, client: int, peer: int, data: bytes) -> None:
         address, port = self.peer(peer), self.last_ports[client]
         self.server.handle_peer_datagram(port, data, address, self.now)
         commands = self.drain()
-        if address[0] == OURS:
+        if address[0] in OURS.values():
             assert commands == []  # our own relays do not come by the socket
         else:
             self.expect_delivered(port, address, data, commands)
@@ -286,18 +334,20 @@ class ServerAgainstModel(RuleBasedStateMachine):
     def wait(self, seconds: float) -> None:
         self.now += seconds
         self.server.handle_timeout(self.now)
-        ended = [m for m in self.models if m is not None and m.ends <= self.now]
-        self.models = [m if m is None or m.ends > self.now else None for m in self.models]
-        assert {c.relay_port for c in self.drain() if isinstance(c, CloseRelay)} == {
-            m.port for m in ended
-        }
+        closed = []
+        for client, model in enumerate(self.models):
+            if model is not None:
+                families = [f for f, ends in model.ends.items() if ends <= self.now]
+                closed += self.end(client, families) if families else []
+        found = self.drain()
+        assert sorted(found, key=str) == sorted(closed, key=str)
 
     @precondition(lambda self: any(self.models))
     @invariant()
     def there_is_a_timeout_while_something_lives(self) -> None:
         due = self.server.poll_timeout()
         assert due is not None
-        assert due <= min(m.ends for m in self.models if m)
+        assert due <= min(ends for m in self.models if m for ends in m.ends.values())
 
     @invariant()
     def the_count_is_right(self) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from ringline.turn import ClientSocket, Command, OpenRelay, SendToClient, TurnConfig, TurnServer
+from ringline.turn.addresses import AddressFamily, family_of
 from ringline.turn.attributes import (
     ERROR_CODE,
     NONCE,
@@ -23,6 +24,8 @@ from ringline.turn.long_term import long_term_key
 from ringline.turn.stun import Message, MessageClass, Method
 
 RELAY_HOST = "203.0.113.1"  # documentation: special-purpose, so never a peer by itself
+RELAY_HOST_6 = "2001:db8::1"  # likewise
+RELAY_HOSTS = {AddressFamily.IPV4: RELAY_HOST, AddressFamily.IPV6: RELAY_HOST_6}
 START = 1000.0
 WALL_CLOCK = 1_700_000_000.0
 
@@ -49,7 +52,8 @@ class Bench:
         commands = []
         while (command := self.server.poll_command()) is not None:
             if self.open_relays and isinstance(command, OpenRelay):
-                self.server.handle_relay_opened(command.relay_port, RELAY_HOST, self.now)
+                host = RELAY_HOSTS[command.family]
+                self.server.handle_relay_opened(command.relay_port, host, self.now)
             else:
                 commands.append(command)
         return commands
@@ -134,10 +138,13 @@ class Client:
         """Allocate and note the relay's port."""
         answer = self.ask(Method.ALLOCATE, (REQUESTED_TRANSPORT, 17), *values)
         assert answer.message_class is MessageClass.SUCCESS, answer
-        relayed = answer.get(XOR_RELAYED_ADDRESS)
-        assert relayed is not None
-        assert relayed[0] == (self.bench.config.external_address or RELAY_HOST)
-        self.port = relayed[1]
+        relayed = answer.get_all(XOR_RELAYED_ADDRESS)
+        external = self.bench.config.external_addresses
+        for host, port in relayed:
+            family = family_of(host)
+            assert host == external.get(family, RELAY_HOSTS[family])
+            self.port = port
+        assert relayed
         return answer
 
 

@@ -123,7 +123,7 @@ def test_a_port_that_is_taken_is_replaced_by_another(bench: Bench, code_of: Code
         (command,) = commands
         assert isinstance(command, OpenRelay)
         tried.append(command.relay_port)
-        bench.server.handle_relay_failed(command.relay_port)
+        bench.server.handle_relay_failed(command.relay_port, bench.now)
         commands = bench.drain()
     assert code_of(ann.answer(commands)) == 508
     assert all(a != b for a, b in itertools.pairwise(tried))
@@ -180,7 +180,7 @@ def test_a_pair_needs_both_sockets(bench: Bench) -> None:
     assert isinstance(first, OpenRelay)
     bench.server.handle_relay_opened(first.relay_port, "203.0.113.1", bench.now)
     assert bench.drain() == [OpenRelay(first.relay_port + 1, ann.socket)]
-    bench.server.handle_relay_failed(first.relay_port + 1)
+    bench.server.handle_relay_failed(first.relay_port + 1, bench.now)
     closed, again = bench.drain()
     assert closed == CloseRelay(first.relay_port)
     assert isinstance(again, OpenRelay)
@@ -292,7 +292,7 @@ def test_a_pair_half_open_is_closed_whole(bench: Bench) -> None:
     assert isinstance(second, OpenRelay)
     bench.server.handle_client_closed(ann.socket)
     bench.server.handle_relay_opened(second.relay_port, "203.0.113.1", bench.now)
-    assert bench.drain() == [CloseRelay(second.relay_port), CloseRelay(first.relay_port)]
+    assert bench.drain() == [CloseRelay(first.relay_port), CloseRelay(second.relay_port)]
 
 
 def test_a_server_that_drains_keeps_what_is_there_and_takes_nothing_new(

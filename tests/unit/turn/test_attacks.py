@@ -14,14 +14,17 @@ import pytest
 
 from ringline.turn import ClientSocket, DropReason, OpenRelay, SendToClient, SendToPeer, TurnServer
 from ringline.turn.attributes import (
+    ADDITIONAL_ADDRESS_FAMILY,
     CHANNEL_NUMBER,
     DATA,
     EVEN_PORT,
     LIFETIME,
     NONCE,
+    REQUESTED_ADDRESS_FAMILY,
     REQUESTED_TRANSPORT,
     UNKNOWN_ATTRIBUTES,
     XOR_PEER_ADDRESS,
+    Attribute,
 )
 from ringline.turn.credentials import mint
 from ringline.turn.stun import HEADER_SIZE, Message, MessageClass, Method
@@ -44,6 +47,16 @@ INSIDE = {
     "coturn 1945: compatible": "::127.0.0.1",
     "coturn 1945: 6to4": "2002:7f00:1::1",
     "coturn 1945: NAT64": "64:ff9b::127.0.0.1",
+    "NAT64 of a public host": "64:ff9b::8.8.8.8",
+    "local NAT64": "64:ff9b:1::7f00:1",
+    "6to4 of a public host": "2002:808:808::1",
+    "mapped public host": "::ffff:8.8.8.8",
+    "Teredo": "2001:0:808:808::1",
+    "our own IPv6 address, mapped likewise": "::ffff:203.0.113.1",
+    "discard": "100::1",
+    "IPv6 documentation": "3fff::1",
+    "IPv6 benchmarks": "2001:2::1",
+    "segment routing": "5f00::1",
     "coturn 1947: cloud metadata": "169.254.169.254",
     "coturn 1947: link-local": "fe80::1",
     "coturn 1947: unique local": "fd00::1",
@@ -58,6 +71,13 @@ INSIDE = {
 }
 
 
+FAMILIES: dict[str, tuple[tuple[Attribute[int], int], ...]] = {
+    "IPv4": (),
+    "IPv6": ((REQUESTED_ADDRESS_FAMILY, 2),),
+    "both": ((ADDITIONAL_ADDRESS_FAMILY, 2),),
+}
+
+
 @pytest.fixture
 def ann(bench: Bench) -> Client:
     """A client with an allocation and a permission for one public peer."""
@@ -67,11 +87,18 @@ def ann(bench: Bench) -> Client:
     return client
 
 
+@pytest.mark.parametrize("families", FAMILIES.values(), ids=FAMILIES.keys())
 @pytest.mark.parametrize("host", INSIDE.values(), ids=INSIDE.keys())
 def test_the_inside_cannot_be_reached(
-    bench: Bench, ann: Client, code_of: CodeOf, host: str
+    make_bench: MakeBench,
+    code_of: CodeOf,
+    host: str,
+    families: tuple[tuple[Attribute[int], int], ...],
 ) -> None:
     """CVE-2020-26262, CVE-2026-27624, CVE-2017-12249, coturn #1945 and #1947."""
+    bench = make_bench(host=("203.0.113.1", "2001:db8::1"))
+    ann = bench.client()
+    ann.allocate(*families)
     peer = (XOR_PEER_ADDRESS, (host, 80))
     assert code_of(ann.ask(Method.CREATE_PERMISSION, peer)) == 403
     assert code_of(ann.ask(Method.CHANNEL_BIND, peer, (CHANNEL_NUMBER, 0x4000))) == 403
@@ -110,9 +137,14 @@ def test_the_operators_port_cannot_be_reached(make_bench: MakeBench, code_of: Co
     assert bench.server.metrics.dropped[DropReason.DENIED_PEER] == 1
 
 
-def test_a_relay_cannot_become_a_client(bench: Bench, ann: Client) -> None:
+@pytest.mark.parametrize("host", ["203.0.113.1", "2001:db8::1"])
+def test_a_relay_cannot_become_a_client(make_bench: MakeBench, host: str) -> None:
+    bench = make_bench(host=("203.0.113.1", "2001:db8::1"))
+    ann = bench.client()
+    ann.allocate((ADDITIONAL_ADDRESS_FAMILY, 2))
     request = Message(Method.BINDING, MessageClass.REQUEST, bytes(12)).serialize()
-    assert bench.from_client(request, ClientSocket("203.0.113.1", ann.port)) == []
+    assert bench.from_client(request, ClientSocket(host, ann.port)) == []
+    assert len(bench.from_client(request, ClientSocket(host, ann.port + 1))) == 1
 
 
 def test_what_follows_the_integrity_is_ignored(bench: Bench, ann: Client) -> None:

@@ -6,6 +6,8 @@ import pytest
 
 from ringline.turn import ParseError
 from ringline.turn.attributes import (
+    ADDITIONAL_ADDRESS_FAMILY,
+    ADDRESS_ERROR_CODE,
     ALTERNATE_SERVER,
     ATTRIBUTES,
     CHANNEL_NUMBER,
@@ -42,6 +44,8 @@ def test_the_table_has_each_number_once_and_in_order() -> None:
         (DONT_FRAGMENT, True, ""),
         (USERNAME, "\u00e4", "c3a4"),
         (ERROR_CODE, (438, "Stale"), "000004265374616c65"),
+        (ADDITIONAL_ADDRESS_FAMILY, 2, "02000000"),
+        (ADDRESS_ERROR_CODE, (2, 440, "No"), "020004284e6f"),
         (UNKNOWN_ATTRIBUTES, (0x7F01, 2), "7f010002"),
         (RESERVATION_TOKEN, b"12345678", "3132333435363738"),
         (ALTERNATE_SERVER, ("192.0.2.1", 3478), "00010d96c0000201"),
@@ -69,6 +73,9 @@ def test_values_have_their_form_on_the_wire(
         (ERROR_CODE, "000004"),
         (ERROR_CODE, "00000200"),
         (ERROR_CODE, "00000464"),
+        (ADDITIONAL_ADDRESS_FAMILY, "0200"),
+        (ADDRESS_ERROR_CODE, "020004"),
+        (ADDRESS_ERROR_CODE, "02000764"),
         (UNKNOWN_ATTRIBUTES, "7f"),
         (RESERVATION_TOKEN, "31323334353637"),
         (XOR_PEER_ADDRESS, "0001"),

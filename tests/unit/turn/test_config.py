@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from ringline.turn import ConfigError, TurnConfig
+from ringline.turn.addresses import AddressFamily
 
 
 def test_credentials_are_all_that_must_be_given() -> None:
@@ -21,7 +22,12 @@ def test_credentials_are_all_that_must_be_given() -> None:
         ({"realm": ""}, "realm"),
         ({"realm": "r" * 128}, "realm"),
         ({"host": "localhost"}, "host"),
-        ({"host": "::"}, "host"),
+        ({"host": ()}, "host"),
+        ({"host": ("192.0.2.1", "192.0.2.2")}, "host"),
+        ({"host": "::ffff:192.0.2.1"}, "host"),
+        ({"host": "fe80::1"}, "host"),
+        ({"relay_host": ("192.0.2.1", "::")}, "relay_host"),
+        ({"host": "192.0.2.1", "external_address": "2001:db8::1"}, "external_address"),
         ({"relay_host": "0.0.0.0"}, "relay_host"),  # noqa: S104 - refused, not bound
         ({"external_address": "relay.example"}, "external_address"),
         ({"port": 65_536}, "port"),
@@ -39,6 +45,22 @@ def test_credentials_are_all_that_must_be_given() -> None:
 def test_a_wrong_setting_is_named(settings: dict[str, Any], key: str) -> None:
     with pytest.raises(ConfigError, match=f"^{key}"):
         TurnConfig(**({"secrets": ("s",)} | settings))
+
+
+def test_addresses_are_one_of_each_family_in_their_canonical_spelling() -> None:
+    config = TurnConfig(
+        secrets=("s",),
+        host=("192.0.2.1", "2001:DB8:0::1"),
+        relay_host="2001:db8::2",
+        external_address=("198.51.100.1",),
+    )
+    ipv4, ipv6 = AddressFamily.IPV4, AddressFamily.IPV6
+    assert config.hosts == ("192.0.2.1", "2001:db8::1")
+    assert config.relay_addresses == {ipv6: "2001:db8::2"}
+    assert config.external_addresses == {ipv4: "198.51.100.1"}
+    assert config.relay_families == {ipv4, ipv6}
+    assert TurnConfig(secrets=("s",), host="::").relay_families == {ipv6}
+    assert TurnConfig(secrets=("s",)).hosts == ("0.0.0.0", "::")  # noqa: S104 - compared
 
 
 def test_secrets_and_passwords_are_not_shown() -> None:

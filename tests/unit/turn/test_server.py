@@ -465,7 +465,7 @@ def test_a_data_plane_is_told_of_flows_and_channels(make_bench: MakeBench) -> No
     assert isinstance(answer, SendToClient)
     assert isinstance(flow, OpenFlow)
     port = flow.relay_port
-    assert flow == OpenFlow(port, ann.socket, ("203.0.113.1", port))
+    assert flow == OpenFlow(port, ann.socket, (("203.0.113.1", port),))
     channel, answer = ann.request(
         Method.CHANNEL_BIND, (CHANNEL_NUMBER, 0x4000), (XOR_PEER_ADDRESS, PEER)
     )
