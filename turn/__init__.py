@@ -7,7 +7,8 @@
                                │ authenticate: credentials, nonces     who asks
                                │ allocate: ports, quota, reservation   a relay of one's own
                                │ maintain: permission, channel_binding to and from whom
-                               │ peer_policy                           and to whom never
+                               │ peer_policy, new_peers                and to whom never
+                               │ bandwidth                             how much
                                └ respond: reply_limit, metrics         answers, counted
 
 ``server`` and all below it do no I/O and read no clock; ``io_service`` and ``io_stream`` have the

@@ -24,6 +24,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <math.h>
 #include <netinet/in.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -50,6 +51,25 @@ enum {
     MAX_REFUSALS = 8       /* sends in segments that fail in a row before they are given up */
 };
 
+/* A token bucket; bandwidth.py has the same in Python. */
+
+enum { MAX_BUCKETS = 4 }; /* of one flow */
+
+typedef struct {
+    PyObject_HEAD
+    double rate, size, left, filled_at;
+} Bucket;
+
+static int bucket_has(Bucket *bucket, double size, double now)
+{
+    if (now > bucket->filled_at) {
+        double left = bucket->left + (now - bucket->filled_at) * bucket->rate;
+        bucket->left = left < bucket->size ? left : bucket->size;
+        bucket->filled_at = now;
+    }
+    return bucket->left >= size;
+}
+
 typedef struct {
     uint16_t number;
     int relayed_only; /* the peer is an address of ours: good for a flow here and nothing else */
@@ -65,7 +85,20 @@ typedef struct {
     struct sockaddr_in address; /* the client's */
     Channel *channels;
     int count, room;
+    Bucket *buckets[MAX_BUCKETS]; /* references of ours */
+    int bucket_count;
 } Flow;
+
+/* Take from all buckets of a flow, or from none and say so. */
+static int may_pass(Flow *flow, size_t size, double now)
+{
+    for (int i = 0; i < flow->bucket_count; i++)
+        if (!bucket_has(flow->buckets[i], (double)size, now))
+            return 0;
+    for (int i = 0; i < flow->bucket_count; i++)
+        flow->buckets[i]->left -= (double)size;
+    return 1;
+}
 
 /* Flows by a 64-bit key: open addressing, at most half full. */
 
@@ -165,7 +198,8 @@ typedef struct {
     int out_count;
     int segments; /* whether the kernel takes several datagrams of one size at once */
     int refusals;
-    uint64_t to_peer, to_peer_bytes, to_client, to_client_bytes, inside, failed;
+    uint64_t to_peer, to_peer_bytes, to_client, to_client_bytes, inside, failed, over;
+    PyTypeObject *bucket_type;
 } DataPlane;
 
 static uint64_t key_of(const struct sockaddr_in *address)
@@ -279,7 +313,7 @@ static int from_client(DataPlane *self, char *data, size_t size, const struct so
 {
     if (size < 4 || ((unsigned char)data[0] & 0xC0) != 0x40)
         return 0;
-    const Flow *flow = table_find(&self->by_client, key_of(source));
+    Flow *flow = table_find(&self->by_client, key_of(source));
     if (!flow)
         return 0;
     unsigned number = (unsigned)(unsigned char)data[0] << 8 | (unsigned char)data[1];
@@ -287,19 +321,31 @@ static int from_client(DataPlane *self, char *data, size_t size, const struct so
     const Channel *channel = channel_by_number(flow, number);
     if (!channel || channel->expires_at <= now || length > size - 4)
         return 0;
-    const Flow *target = table_find(&self->by_relayed, channel->peer);
+    Flow *target = table_find(&self->by_relayed, channel->peer);
     if (target) {
         const Channel *theirs = channel_by_peer(target, flow->relayed);
         if (target->fd < 0 || !theirs || theirs->expires_at <= now)
             return 0;
+        if (!may_pass(flow, length, now)) {
+            self->over++;
+            return 1;
+        }
         self->inside++;
         self->to_peer++;
         self->to_peer_bytes += length;
+        if (!may_pass(target, length, now)) {
+            self->over++;
+            return 1;
+        }
         queue_channel_data(self, target, theirs, data + 4, length);
         return 1;
     }
     if (channel->relayed_only)
         return 0;
+    if (!may_pass(flow, length, now)) {
+        self->over++;
+        return 1;
+    }
     self->to_peer++;
     self->to_peer_bytes += length;
     queue(self, flow->fd, &channel->address, data + 4, length);
@@ -307,12 +353,16 @@ static int from_client(DataPlane *self, char *data, size_t size, const struct so
 }
 
 /* Pass on what a peer sent; return 0 if Python has to look at it. */
-static int from_peer(DataPlane *self, const Flow *flow, char *data, size_t size,
+static int from_peer(DataPlane *self, Flow *flow, char *data, size_t size,
                      const struct sockaddr_in *source, double now)
 {
     const Channel *channel = channel_by_peer(flow, key_of(source));
     if (!channel || channel->expires_at <= now || channel->relayed_only || size > 0xFFFF)
         return 0;
+    if (!may_pass(flow, size, now)) {
+        self->over++;
+        return 1;
+    }
     queue_channel_data(self, flow, channel, data, size);
     return 1;
 }
@@ -330,7 +380,7 @@ static int hand_over(PyObject *list, int port, const char *data, size_t size,
 }
 
 /* Read a socket once: the listener if `flow` is NULL, else that flow's relay. */
-static int read_socket(DataPlane *self, const Flow *flow, double now, PyObject *list)
+static int read_socket(DataPlane *self, Flow *flow, double now, PyObject *list)
 {
     for (int i = 0; i < BATCH; i++) {
         self->in_iov[i].iov_base = self->buffers + (size_t)i * (HEADROOM + DATAGRAM) + HEADROOM;
@@ -377,9 +427,13 @@ static int read_address(const char *host, int port, struct sockaddr_in *address)
 
 static void flow_free(Flow *flow)
 {
+    for (int i = 0; i < flow->bucket_count; i++)
+        Py_DECREF(flow->buckets[i]);
     free(flow->channels);
     free(flow);
 }
+
+static PyType_Spec bucket_spec; /* below */
 
 static int DataPlane_init(DataPlane *self, PyObject *args, PyObject *kwargs)
 {
@@ -391,6 +445,9 @@ static int DataPlane_init(DataPlane *self, PyObject *args, PyObject *kwargs)
         PyErr_SetString(PyExc_RuntimeError, "a data plane is made once");
         return -1;
     }
+    self->bucket_type = (PyTypeObject *)PyType_FromSpec(&bucket_spec);
+    if (!self->bucket_type)
+        return -1;
     self->listener = listener;
     self->segments = 1;
     self->buffers = malloc((size_t)BATCH * (HEADROOM + DATAGRAM));
@@ -436,6 +493,7 @@ static void DataPlane_dealloc(DataPlane *self)
 {
     release(self);
     free(self->buffers);
+    Py_CLEAR(self->bucket_type);
     PyTypeObject *type = Py_TYPE(self);
     type->tp_free((PyObject *)self);
     Py_DECREF(type);
@@ -459,9 +517,17 @@ static PyObject *DataPlane_open_flow(DataPlane *self, PyObject *args)
     int port, fd, client_port, relayed_port;
     const char *client_host, *relayed_host;
     struct sockaddr_in client, relayed;
-    if (!PyArg_ParseTuple(args, "ii(si)(si)", &port, &fd, &client_host, &client_port, &relayed_host,
-                          &relayed_port))
+    PyObject *buckets = NULL;
+    if (!PyArg_ParseTuple(args, "ii(si)(si)|O!", &port, &fd, &client_host, &client_port,
+                          &relayed_host, &relayed_port, &PyTuple_Type, &buckets))
         return NULL;
+    Py_ssize_t bucket_count = buckets ? PyTuple_GET_SIZE(buckets) : 0;
+    for (Py_ssize_t i = 0; i < bucket_count; i++)
+        if (bucket_count > MAX_BUCKETS
+            || !PyObject_TypeCheck(PyTuple_GET_ITEM(buckets, i), self->bucket_type)) {
+            PyErr_SetString(PyExc_TypeError, "buckets: expected at most 4 of make_bucket()");
+            return NULL;
+        }
     if (read_address(client_host, client_port, &client) < 0
         || read_address(relayed_host, relayed_port, &relayed) < 0)
         return NULL;
@@ -483,6 +549,8 @@ static PyObject *DataPlane_open_flow(DataPlane *self, PyObject *args)
         flow_free(flow);
         return PyErr_SetFromErrno(PyExc_OSError);
     }
+    for (Py_ssize_t i = 0; i < bucket_count; i++)
+        flow->buckets[flow->bucket_count++] = (Bucket *)Py_NewRef(PyTuple_GET_ITEM(buckets, i));
     table_put(&self->by_port, (uint64_t)port, flow);
     table_put(&self->by_relayed, flow->relayed, flow);
     if (fd >= 0) /* a connection's client may have the same address as a UDP one */
@@ -574,21 +642,81 @@ static PyObject *DataPlane_run(DataPlane *self, PyObject *argument)
 static PyObject *DataPlane_take_counts(DataPlane *self, PyObject *unused)
 {
     (void)unused;
-    PyObject *counts = Py_BuildValue("(KKKKKK)", self->to_peer, self->to_peer_bytes,
+    PyObject *counts = Py_BuildValue("(KKKKKKK)", self->to_peer, self->to_peer_bytes,
                                      self->to_client, self->to_client_bytes, self->inside,
-                                     self->failed);
+                                     self->failed, self->over);
     if (counts)
         self->to_peer = self->to_peer_bytes = self->to_client = self->to_client_bytes
-            = self->inside = self->failed = 0;
+            = self->inside = self->failed = self->over = 0;
     return counts;
+}
+
+static PyObject *Bucket_has(Bucket *self, PyObject *args)
+{
+    double size, now;
+    if (!PyArg_ParseTuple(args, "dd", &size, &now))
+        return NULL;
+    return PyBool_FromLong(bucket_has(self, size, now));
+}
+
+static PyObject *Bucket_take(Bucket *self, PyObject *argument)
+{
+    double size = PyFloat_AsDouble(argument);
+    if (size == -1.0 && PyErr_Occurred())
+        return NULL;
+    self->left -= size;
+    Py_RETURN_NONE;
+}
+
+static void Bucket_dealloc(Bucket *self)
+{
+    PyTypeObject *type = Py_TYPE(self);
+    type->tp_free((PyObject *)self);
+    Py_DECREF(type);
+}
+
+static PyMethodDef bucket_methods[] = {
+    {"has", (PyCFunction)Bucket_has, METH_VARARGS, "has(size, now): whether there are so many."},
+    {"take", (PyCFunction)Bucket_take, METH_O, "take(size): take them; the caller has asked."},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyType_Slot bucket_slots[] = {
+    {Py_tp_doc, "A token bucket that a data plane and Python share."},
+    {Py_tp_dealloc, Bucket_dealloc},
+    {Py_tp_methods, bucket_methods},
+    {0, NULL},
+};
+
+static PyType_Spec bucket_spec = {
+    .name = "ringline.turn._relay.Bucket",
+    .basicsize = sizeof(Bucket),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION,
+    .slots = bucket_slots,
+};
+
+static PyObject *DataPlane_make_bucket(DataPlane *self, PyObject *args)
+{
+    double rate, size;
+    if (!PyArg_ParseTuple(args, "dd", &rate, &size))
+        return NULL;
+    Bucket *bucket = (Bucket *)self->bucket_type->tp_alloc(self->bucket_type, 0);
+    if (bucket) {
+        bucket->rate = rate;
+        bucket->size = bucket->left = size;
+        bucket->filled_at = -HUGE_VAL;
+    }
+    return (PyObject *)bucket;
 }
 
 static PyMethodDef methods[] = {
     {"fileno", (PyCFunction)DataPlane_fileno, METH_NOARGS,
      "Return a descriptor that is readable when run() has something to do."},
     {"open_flow", (PyCFunction)DataPlane_open_flow, METH_VARARGS,
-     "open_flow(relay_port, fd, client, relayed): take over a relay socket; fd -1 takes none, and\n"
-     "leaves everything for that relay to Python."},
+     "open_flow(relay_port, fd, client, relayed, buckets=()): take over a relay socket; fd -1 takes\n"
+     "none, and leaves everything for that relay to Python."},
+    {"make_bucket", (PyCFunction)DataPlane_make_bucket, METH_VARARGS,
+     "make_bucket(rate, size): a full token bucket that limits flows, and can be asked by Python."},
     {"close_flow", (PyCFunction)DataPlane_close_flow, METH_O,
      "close_flow(relay_port): let go of it; call before the socket is closed."},
     {"set_channel", (PyCFunction)DataPlane_set_channel, METH_VARARGS,
@@ -598,7 +726,7 @@ static PyMethodDef methods[] = {
      "(relay_port or 0, data, host, port)."},
     {"take_counts", (PyCFunction)DataPlane_take_counts, METH_NOARGS,
      "Return what was counted since the last call: to peers, their bytes, to clients, their bytes,\n"
-     "inside the server, failed."},
+     "inside the server, failed, over the bandwidth."},
     {"close", (PyCFunction)DataPlane_close, METH_NOARGS, "Let go of everything."},
     {NULL, NULL, 0, NULL},
 };

@@ -40,12 +40,14 @@ from ringline.turn.attributes import (
     XOR_MAPPED_ADDRESS,
     XOR_RELAYED_ADDRESS,
 )
+from ringline.turn.bandwidth import Bandwidth, MakeBucket
 from ringline.turn.channel_binding import ChannelBindings
 from ringline.turn.commands import CloseRelay, Command, OpenFlow, OpenRelay
 from ringline.turn.config import TurnConfig
 from ringline.turn.credentials import Credentials
 from ringline.turn.error_codes import ErrorCode, reason_phrase
 from ringline.turn.metrics import TurnMetrics
+from ringline.turn.new_peers import NewPeers
 from ringline.turn.peer_policy import PeerPolicy
 from ringline.turn.permission import Permissions
 from ringline.turn.ports import PortPool
@@ -108,6 +110,7 @@ class Allocator:
         rng: Chooses ports.
         random_bytes: Makes reservation tokens.
         offload: Whether the edge is told of flows.
+        make_bucket: Makes what limits bandwidth.
 
     Attributes:
         draining: Whether new allocations are refused, because the server is about to stop.
@@ -127,6 +130,7 @@ class Allocator:
         rng: random.Random,
         random_bytes: Callable[[int], bytes],
         offload: bool,
+        make_bucket: MakeBucket,
     ) -> None:
         self._config: Final = config
         self._relay_families: Final = config.relay_families
@@ -142,6 +146,13 @@ class Allocator:
         self._ports: Final = PortPool(config.first_relay_port, config.last_relay_port, rng)
         self._quota: Final = AllocationQuota(
             per_user=config.max_allocations_per_user, total=config.max_allocations
+        )
+        self._bandwidth: Final = Bandwidth(
+            per_allocation=config.allocation_bandwidth,
+            per_user=config.user_bandwidth,
+            total=config.total_bandwidth,
+            burst=config.bandwidth_burst,
+            make=make_bucket,
         )
         self._reservations: Final = Reservations()
         self._openings_by_client: Final[dict[ClientSocket, _Opening]] = {}
@@ -215,6 +226,7 @@ class Allocator:
                 self._commands.append(CloseRelay(allocation.relay_port, family))
             return
         self._close(allocation.relay_port, allocation.quota_name)
+        self._bandwidth.leave(allocation.quota_name)
         self._metrics.allocations = len(self._allocations)
         logger.info("allocation %d: live -> ended", allocation.relay_port)
 
@@ -403,6 +415,7 @@ class Allocator:
             *extra,
             (XOR_MAPPED_ADDRESS, request.client.address),
         )
+        buckets = self._bandwidth.take_part(quota_name, now)
         allocation = Allocation(
             client=request.client,
             relay_port=port,
@@ -415,11 +428,13 @@ class Allocator:
             response=response,
             permissions=Permissions(self._config.max_permissions),
             channels=ChannelBindings(self._config.max_channels),
+            buckets=buckets,
+            new_peers=NewPeers(self._config.new_peers_per_second, self._config.new_peer_burst),
         )
         self._allocations.add(allocation)
         if self._offload:
             relayed = tuple(relay.relayed for relay in allocation.relays)
-            self._commands.append(OpenFlow(port, request.client, relayed))
+            self._commands.append(OpenFlow(port, request.client, relayed, buckets))
         self._metrics.allocations = len(self._allocations)
         self._metrics.allocations_created += 1
         logger.info("allocation %d: opened -> live for %.0f s", port, lifetime)

@@ -27,9 +27,11 @@ from dataclasses import dataclass
 from typing import Final
 
 from ringline.turn.addresses import Address, AddressFamily, ClientSocket, family_of
+from ringline.turn.bandwidth import Bucket
 from ringline.turn.channel_binding import ChannelBindings
 from ringline.turn.deadlines import Deadlines
 from ringline.turn.long_term import Keys
+from ringline.turn.new_peers import NewPeers
 from ringline.turn.permission import Permissions
 
 __all__ = ["Allocation", "Allocations", "Relay"]
@@ -70,6 +72,8 @@ class Allocation:
             rotated while the allocation lives.
         transaction_id: Of the Allocate that made it; the same one again is a retransmission.
         response: The answer to that Allocate.
+        buckets: What limits its bandwidth; empty if nothing does.
+        new_peers: What limits how quickly it turns to peers.
 
     """
 
@@ -84,6 +88,8 @@ class Allocation:
     response: bytes
     permissions: Permissions
     channels: ChannelBindings
+    buckets: tuple[Bucket, ...]
+    new_peers: NewPeers
 
     @property
     def relays(self) -> tuple[Relay, ...]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from ringline.turn.addresses import Address, AddressFamily, ClientSocket
+from ringline.turn.bandwidth import Bucket
 
 __all__ = [
     "CloseRelay",
@@ -85,12 +86,14 @@ class OpenFlow:
         client: Whose it is.
         relayed: Its relayed addresses, one of each family at most, by which other flows reach it
             inside the server.
+        buckets: What limits its bandwidth.
 
     """
 
     relay_port: int
     client: ClientSocket
     relayed: tuple[Address, ...]
+    buckets: tuple[Bucket, ...] = ()
 
 
 @dataclass(slots=True)

@@ -100,6 +100,28 @@ class TurnConfig:
     max_channels: int = 64
     """Per allocation, as for permissions."""
 
+    allocation_bandwidth: float | None = None
+    """Bytes a second that one allocation may have passed on, both directions together; what is
+    more is dropped.  :obj:`None`: no limit, here and below, as what is right depends on the line.
+    A call in 720p takes some 500,000."""
+
+    user_bandwidth: float | None = None
+    """Likewise of all allocations of one user."""
+
+    total_bandwidth: float | None = None
+    """Likewise of all users: what the line or the bill allows."""
+
+    bandwidth_burst: float = 1.0
+    """Seconds of such a rate that may come at once: a key frame is many times a frame.  Never less
+    than the longest datagram."""
+
+    new_peers_per_second: float = 5.0
+    """Peers per allocation that it has not turned to before, in the long run: nobody scans a
+    network through us."""
+
+    new_peer_burst: int = 100
+    """Likewise at once: every candidate of the other side, and a restart."""
+
     default_lifetime: float = 600.0
     """Seconds that an allocation lives when the client does not ask for more (RFC 8656 §3.2)."""
 
@@ -227,6 +249,9 @@ class TurnConfig:
             "max_allocations",
             "max_permissions",
             "max_channels",
+            "bandwidth_burst",
+            "new_peers_per_second",
+            "new_peer_burst",
             "default_lifetime",
             "permission_lifetime",
             "channel_lifetime",
@@ -238,6 +263,9 @@ class TurnConfig:
             "unauthenticated_reply_burst",
         ):
             if not getattr(self, key) > 0:
+                raise ConfigError(f"{key}: expected more than 0, got {getattr(self, key)}")
+        for key in ("allocation_bandwidth", "user_bandwidth", "total_bandwidth"):
+            if getattr(self, key) is not None and not getattr(self, key) > 0:
                 raise ConfigError(f"{key}: expected more than 0, got {getattr(self, key)}")
         if self.max_lifetime < self.default_lifetime:
             raise ConfigError(

@@ -47,7 +47,8 @@ class ErrorCode(IntEnum):
     """The user has as many allocations as one user may."""
 
     INSUFFICIENT_CAPACITY = 508
-    """No port, no room for one more permission or channel, or no such reservation."""
+    """No port, no room for one more permission or channel, no such reservation, or more new peers
+    than one client may have so quickly."""
 
 
 _PHRASES = {

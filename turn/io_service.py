@@ -27,6 +27,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Final, Literal, Self
 
 from ringline.turn.addresses import AddressFamily, ClientSocket, family_of, format_address
+from ringline.turn.bandwidth import TokenBucket
 from ringline.turn.commands import (
     CloseRelay,
     OpenFlow,
@@ -184,6 +185,7 @@ class TurnService:
             wall_clock=self._wall_clock,
             dont_fragment=_CAN_SET_DONT_FRAGMENT,
             offload=self._plane is not None,
+            make_bucket=TokenBucket if self._plane is None else self._plane.make_bucket,
         )
         if self.tls_port is not None:
             self._core.deny_own_port(self.tls_port)
@@ -355,13 +357,16 @@ class TurnService:
                 core.handle_peer_datagram(port, data, (host, source_port), now)
             self._perform(core)
         metrics = core.metrics
-        to_peer, to_peer_bytes, to_client, to_client_bytes, inside, failed = plane.take_counts()
+        to_peer, to_peer_bytes, to_client, to_client_bytes, inside, failed, over = (
+            plane.take_counts()
+        )
         metrics.client_to_peer_datagrams += to_peer
         metrics.client_to_peer_bytes += to_peer_bytes
         metrics.peer_to_client_datagrams += to_client
         metrics.peer_to_client_bytes += to_client_bytes
         metrics.relayed_inside += inside
         metrics.dropped[DropReason.SOCKET] += failed
+        metrics.dropped[DropReason.BANDWIDTH] += over
         self._arm(core)
 
     def _read_relay(self, port: int, relay: socket.socket, core: TurnServer) -> None:
@@ -425,7 +430,7 @@ class TurnService:
         if client.transport == "udp" and ":" not in client.host:
             relay = self._relays4[port]
             self._loop.remove_reader(relay)
-            plane.open_flow(port, relay.fileno(), client.address, relayed)
+            plane.open_flow(port, relay.fileno(), client.address, relayed, command.buckets)
         else:  # what goes to this client is not for the plane
             plane.open_flow(port, -1, relayed, relayed)
         self._offloaded.add(port)

@@ -108,6 +108,8 @@ class Maintainer:
             verdicts[host] = verdict
         if not allocation.permissions.has_room(verdicts, now):
             return ErrorCode.INSUFFICIENT_CAPACITY
+        if not allocation.new_peers.admit([(host, 0) for host in verdicts], now):
+            return ErrorCode.INSUFFICIENT_CAPACITY
         for host, verdict in verdicts.items():
             allocation.permissions.install(
                 host,
@@ -140,6 +142,8 @@ class Maintainer:
         if not allocation.channels.has_room(number, now) or not allocation.permissions.has_room(
             (peer[0],), now
         ):
+            return ErrorCode.INSUFFICIENT_CAPACITY
+        if not allocation.new_peers.admit((peer,), now):
             return ErrorCode.INSUFFICIENT_CAPACITY
         expires_at = now + self._config.channel_lifetime
         allocation.channels.bind(number, peer, expires_at, relayed_only=relayed_only)

@@ -35,6 +35,12 @@ class DropReason(Enum):
     DENIED_PEER = "denied_peer"
     """Data for a peer that the policy denies."""
 
+    NEW_PEERS = "new_peers"
+    """Data for a peer that is one more new one than the client may turn to so quickly."""
+
+    BANDWIDTH = "bandwidth"
+    """Data over the bandwidth of the allocation, the user or the server."""
+
     OVERSIZE = "oversize"
     """A datagram too long for the indication that would carry it."""
 

@@ -43,6 +43,7 @@ from ringline.turn.attributes import (
     XOR_PEER_ADDRESS,
 )
 from ringline.turn.authenticate import Authenticator
+from ringline.turn.bandwidth import MakeBucket, TokenBucket, may_pass
 from ringline.turn.channel_data import CHANNEL_HEADER
 from ringline.turn.commands import Command, SendToClient, SendToPeer
 from ringline.turn.config import TurnConfig
@@ -76,6 +77,7 @@ class TurnServer:
         dont_fragment: Whether the edge can set the DF bit.  If not, DONT-FRAGMENT is refused as
             an attribute that is not understood, as RFC 8656 §15 wants.
         offload: Whether the edge has a data plane that wants to know flows and channels.
+        make_bucket: Makes what limits bandwidth; of the data plane's make where there is one.
 
     """
 
@@ -88,6 +90,7 @@ class TurnServer:
         random_bytes: Callable[[int], bytes] = secrets.token_bytes,
         dont_fragment: bool = True,
         offload: bool = False,
+        make_bucket: MakeBucket = TokenBucket,
     ) -> None:
         self.metrics: Final = TurnMetrics()
         self._config: Final = config
@@ -143,6 +146,7 @@ class TurnServer:
             rng=rng or random.SystemRandom(),
             random_bytes=random_bytes,
             offload=offload,
+            make_bucket=make_bucket,
         )
         self._maintainer: Final = Maintainer(
             config,
@@ -264,6 +268,9 @@ class TurnServer:
         if target is None and relayed_only:
             self._drop(DropReason.NO_ALLOCATION)
             return
+        if allocation.buckets and not may_pass(allocation.buckets, len(data), now):
+            self._drop(DropReason.BANDWIDTH)
+            return
         metrics = self.metrics
         metrics.client_to_peer_datagrams += 1
         metrics.client_to_peer_bytes += len(data)
@@ -298,6 +305,9 @@ class TurnServer:
                 return
             indication = Message(Method.DATA, MessageClass.INDICATION, self._random_bytes(12))
             message = indication.add(XOR_PEER_ADDRESS, source).add(DATA, data).serialize()
+        if allocation.buckets and not may_pass(allocation.buckets, len(data), now):
+            self._drop(DropReason.BANDWIDTH)
+            return
         metrics = self.metrics
         metrics.peer_to_client_datagrams += 1
         metrics.peer_to_client_bytes += len(data)
@@ -350,6 +360,9 @@ class TurnServer:
         verdict = self._policy.judge(peer)
         if verdict is Verdict.DENIED or peer[1] == 0:
             self._drop(DropReason.DENIED_PEER)
+            return
+        if not allocation.new_peers.admit((peer,), now):
+            self._drop(DropReason.NEW_PEERS)
             return
         self._send(
             allocation,

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ringline.turn import ConfigError, TurnConfig, TurnService
+from ringline.turn.bandwidth import TokenBucket
 
 if TYPE_CHECKING:
     from ringline.turn._relay import DataPlane
@@ -42,9 +43,11 @@ class Rig:
         opened.setblocking(False)
         return opened
 
-    def add_flow(self, relay: socket.socket, client: socket.socket) -> None:
+    def add_flow(
+        self, relay: socket.socket, client: socket.socket, buckets: tuple[object, ...] = ()
+    ) -> None:
         address = relay.getsockname()
-        self.plane.open_flow(address[1], relay.fileno(), client.getsockname(), address)
+        self.plane.open_flow(address[1], relay.fileno(), client.getsockname(), address, buckets)
 
     def bind(self, number: int = 0x4000, expires_at: float = 100.0, **peer: object) -> None:
         address = peer.get("peer", self.peer.getsockname())
@@ -90,8 +93,8 @@ def test_data_of_a_channel_goes_both_ways_and_is_counted(rig: Rig) -> None:
         assert rig.run() == []
         assert came(rig.client) == [(framed(payload), rig.listener.getsockname())]
     size = 1 + 5 + 1200 + 60_000
-    assert rig.plane.take_counts() == (5, size, 5, size, 0, 0)
-    assert rig.plane.take_counts() == (0, 0, 0, 0, 0, 0)
+    assert rig.plane.take_counts() == (5, size, 5, size, 0, 0, 0)
+    assert rig.plane.take_counts() == (0, 0, 0, 0, 0, 0, 0)
 
 
 def test_a_burst_arrives_whole_and_in_order(rig: Rig) -> None:
@@ -118,7 +121,7 @@ def test_two_flows_reach_each_other_inside(rig: Rig) -> None:
     assert rig.run() == []
     assert came(other_client) == [(framed(b"inside", 0x4777), rig.listener.getsockname())]
     assert came(other_relay) == []  # the kernel never saw it
-    assert rig.plane.take_counts() == (1, 6, 1, 6, 1, 0)
+    assert rig.plane.take_counts() == (1, 6, 1, 6, 1, 0, 0)
 
 
 @pytest.mark.parametrize(
@@ -204,6 +207,63 @@ def test_a_thousand_flows_come_and_go(rig: Rig) -> None:
             rig.client.sendto(framed(b"x"), rig.listener.getsockname())
             assert rig.run() == []
     assert len(came(rig.peer)) == 20
+
+
+def test_a_bucket_is_the_same_in_both_makes(rig: Rig) -> None:
+    rng = random.Random(3)
+    ours, theirs = TokenBucket(1000.0, 5000.0), rig.plane.make_bucket(1000.0, 5000.0)
+    now = 7.0
+    for _ in range(2_000):
+        now += rng.choice((-0.5, 0.0, 0.1, 3.0))
+        size = rng.uniform(0.0, 6000.0)
+        assert ours.has(size, now) is theirs.has(size, now)
+        if ours.has(size, now):
+            ours.take(size)
+            theirs.take(size)
+
+
+def test_what_is_over_the_bandwidth_is_dropped_and_counted(rig: Rig) -> None:
+    rig.plane.close_flow(rig.port)
+    own, shared = rig.plane.make_bucket(1000.0, 3000.0), rig.plane.make_bucket(1.0, 9000.0)
+    rig.add_flow(rig.relay, rig.client, (own, shared))
+    rig.bind()
+    for _ in range(5):
+        rig.client.sendto(framed(bytes(1000)), rig.listener.getsockname())
+    assert rig.run(now=1.0) == []  # none of it is Python's to judge once more
+    assert len(came(rig.peer)) == 3
+    assert rig.plane.take_counts() == (3, 3000, 0, 0, 0, 0, 2)
+    rig.peer.sendto(bytes(1000), rig.relay.getsockname())
+    assert rig.run(now=1.9) == []
+    assert came(rig.client) == []
+    rig.peer.sendto(bytes(1000), rig.relay.getsockname())
+    assert rig.run(now=2.0) == []
+    assert len(came(rig.client)) == 1
+    assert rig.plane.take_counts() == (0, 0, 1, 1000, 0, 0, 1)
+    assert shared.has(5000.0, 2.0)  # what the other bucket refused it did not pay for
+    assert not shared.has(5002.0, 2.0)
+
+
+def test_inside_the_server_both_flows_pay(rig: Rig) -> None:
+    other_client, other_relay = rig.open(), rig.open()
+    bucket = rig.plane.make_bucket(1.0, 2000.0)
+    rig.add_flow(other_relay, other_client, (bucket,))
+    rig.bind(0x4001, peer=other_relay.getsockname(), relayed_only=True)
+    other = other_relay.getsockname()[1]
+    rig.plane.set_channel(other, 0x4777, rig.relay.getsockname(), 100.0, True)
+    for _ in range(3):
+        rig.client.sendto(framed(bytes(1000), 0x4001), rig.listener.getsockname())
+    assert rig.run() == []
+    assert len(came(other_client)) == 2
+    assert rig.plane.take_counts() == (3, 3000, 2, 2000, 3, 0, 1)
+
+
+@pytest.mark.parametrize("buckets", [(1,), (None, None), ("bucket",)])
+def test_a_flow_takes_buckets_of_its_own_make_only(rig: Rig, buckets: tuple[object, ...]) -> None:
+    with pytest.raises(TypeError, match="make_bucket"):
+        rig.plane.open_flow(1, -1, (HOST, 1), (HOST, 1), buckets)
+    made = tuple(rig.plane.make_bucket(1.0, 1.0) for _ in range(5))
+    with pytest.raises(TypeError, match="make_bucket"):
+        rig.plane.open_flow(1, -1, (HOST, 1), (HOST, 1), made)
 
 
 @pytest.mark.parametrize(

@@ -242,3 +242,29 @@ def port_is_taken(port: int) -> bool:
         except OSError:
             return True
         return False
+
+
+async def test_what_is_over_the_bandwidth_is_dropped_whichever_way_it_goes() -> None:
+    # An hour for the next byte, so that the machine's speed is of no consequence.
+    settings = config(allow_peers=("127.0.0.0/8",), user_bandwidth=1.0, bandwidth_burst=100_000.0)
+    async with TurnService(settings) as server:
+        with Wire() as client, Wire() as peer:
+            answer, nonce = await client.allocate(server)
+            bind = request(Method.CHANNEL_BIND).add(CHANNEL_NUMBER, 0x4000)
+            await client.ask(server, bind.add(XOR_PEER_ADDRESS, peer.address), nonce)
+            relayed, metrics = relayed_address(answer), server.metrics
+            for _ in range(60):
+                client.socket.sendto(b"\x40\x00\x03\xe8" + bytes(1000), ("127.0.0.1", server.port))
+            for _ in range(60):
+                await peer.receive()
+            indication = Message(Method.SEND, MessageClass.INDICATION, bytes(12))
+            indication.add(XOR_PEER_ADDRESS, peer.address).add(DATA, bytes(10_000))
+            client.socket.sendto(indication.serialize(), ("127.0.0.1", server.port))
+            assert len((await peer.receive())[0]) == 10_000  # from the same bucket
+            for _ in range(60):
+                peer.socket.sendto(bytes(1000), relayed)
+            for _ in range(30):
+                await client.receive()
+            await eventually(lambda: metrics.dropped[DropReason.BANDWIDTH] == 30)
+            assert (metrics.client_to_peer_bytes, metrics.peer_to_client_bytes) == (70_000, 30_000)
+            assert sum(metrics.dropped.values()) == 30

@@ -7,6 +7,7 @@ from ringline.turn.addresses import AddressFamily
 from ringline.turn.allocation import Allocation, Allocations, Relay
 from ringline.turn.channel_binding import ChannelBindings
 from ringline.turn.long_term import Keys
+from ringline.turn.new_peers import NewPeers
 from ringline.turn.permission import Permissions
 
 IPV4, IPV6 = AddressFamily.IPV4, AddressFamily.IPV6
@@ -28,6 +29,8 @@ def allocation(number: int, expires_at: float, *, dual: bool = False) -> Allocat
         response=b"",
         permissions=Permissions(4),
         channels=ChannelBindings(4),
+        buckets=(),
+        new_peers=NewPeers(1.0, 1),
     )
 
 
