@@ -81,6 +81,10 @@ _SHED_BELOW: Final = 0.25
 """Share of the burst left below which ``call.quality`` is shed."""
 
 
+def _tell_nobody(_call: str) -> None:
+    pass
+
+
 class Hub:
     """All connections, sessions and calls of one process.
 
@@ -88,6 +92,7 @@ class Hub:
         config: Times and limits.
         authenticate: Says who sent a hello.
         mint_ice_servers: Gives ICE servers.
+        on_call_ended: Called with each call that is over.
         version: Of the program, shown to clients.
         random_bytes: For ids and secrets.
         rng: Spreads the clients' coming back after a drain.
@@ -100,6 +105,7 @@ class Hub:
         *,
         authenticate: Authenticate,
         mint_ice_servers: IceServerMinter,
+        on_call_ended: Callable[[str], None] = _tell_nobody,
         version: str = "",
         random_bytes: Callable[[int], bytes] = secrets.token_bytes,
         rng: random.Random | None = None,
@@ -108,6 +114,7 @@ class Hub:
         self._config: Final = config
         self._authenticate: Final = authenticate
         self._mint_ice_servers: Final = mint_ice_servers
+        self._on_call_ended: Final = on_call_ended
         self._random_bytes: Final = random_bytes
         self._rng: Final = rng or random.Random()  # noqa: S311 - spreads load, guards nothing
         self._wire: Final = WireFormat()
@@ -552,6 +559,7 @@ class Hub:
                 if connection is not None:  # pings are more frequent in a call
                     self._arm(connection, session)
         while (call := self._switchboard.poll_ended()) is not None:
+            self._on_call_ended(call.id)
             self.counters.count_call(call)
             for user in call.users:
                 self._show(user)

@@ -75,6 +75,7 @@ class RinglineServer:
             config,
             authenticate=authenticate,
             mint_ice_servers=self._mint_ice_servers,
+            on_call_ended=self._end_relays,
             version=_version(),
         )
         self._websockets: Final = WebSocketServer(self.hub, config)
@@ -254,6 +255,14 @@ class RinglineServer:
 
     def _mint_ice_servers(self, user: str, call: str, reached_host: str) -> MintedServers:
         return self._mint(user, call, reached_host)
+
+    def _end_relays(self, call: str) -> None:
+        """Take the relays of a call that is over, if TURN runs here.
+
+        A relay elsewhere ends them when they are not refreshed any more.
+        """
+        if self._turn is not None:
+            self._turn.end_call(call)
 
     def _count_allocations(self) -> int:
         return 0 if self._turn is None else self._turn.metrics.allocations

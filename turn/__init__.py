@@ -23,6 +23,10 @@ and give each call a credential of its own::
 
     credential = mint(secret, user="ann", call="3f2a", expires_at=time.time() + 600)
 
+and when a call is over tell the server (``server.end_call("3f2a")``), which then lets its relays
+go; one on another machine lets them go when nobody refreshes them, and makes no new ones once the
+credential has expired.
+
 What it serves: Binding, Allocate, Refresh, CreatePermission, ChannelBind, Send and Data
 indications, ChannelData; EVEN-PORT, RESERVATION-TOKEN, DONT-FRAGMENT; passwords by SHA-256; from
 clients over UDP, TCP and TLS to peers over UDP; IPv4 and IPv6, relays of one family or of both at

@@ -45,6 +45,7 @@ from ringline.turn.channel_binding import ChannelBindings
 from ringline.turn.commands import CloseRelay, Command, OpenFlow, OpenRelay
 from ringline.turn.config import TurnConfig
 from ringline.turn.credentials import Credentials
+from ringline.turn.ended_calls import EndedCalls
 from ringline.turn.error_codes import ErrorCode, reason_phrase
 from ringline.turn.metrics import TurnMetrics
 from ringline.turn.new_peers import NewPeers
@@ -155,6 +156,10 @@ class Allocator:
             make=make_bucket,
         )
         self._reservations: Final = Reservations()
+        self._ended_calls: Final = EndedCalls(
+            grace=config.call_end_grace, remembered=config.max_credential_lifetime
+        )
+        self._by_call: Final[dict[str, dict[int, Allocation]]] = {}
         self._openings_by_client: Final[dict[ClientSocket, _Opening]] = {}
         self._openings_by_port: Final[dict[int, _Opening]] = {}
         self.draining = False
@@ -172,6 +177,8 @@ class Allocator:
         if code is None and self.draining:
             self._turn_away(request)
             return
+        if code is None and self._credentials.call_of(request.username) in self._ended_calls:
+            code = ErrorCode.FORBIDDEN
         if code is not None:
             self._responder.refuse(request, code)
             return
@@ -211,13 +218,23 @@ class Allocator:
         self._advance(opening, now)
 
     def handle_timeout(self, now: float) -> None:
-        """Close the reserved relays that nobody claimed."""
+        """Close the reserved relays that nobody claimed, and those of calls that have ended."""
         for reservation in self._reservations.pop_expired(now):
             self._close(reservation.relay_port, reservation.quota_name)
+        for call in self._ended_calls.pop_due(now):
+            for allocation in list(self._by_call.get(call, {}).values()):
+                families = tuple(relay.family for relay in allocation.relays)
+                self._allocations.end(allocation, families)
+                self.release(allocation, families)
 
     def poll_timeout(self) -> float | None:
         """Return when :meth:`handle_timeout` has something to do."""
-        return self._reservations.next_expiry()
+        times = (self._reservations.next_expiry(), self._ended_calls.next_due())
+        return min((time for time in times if time is not None), default=None)
+
+    def handle_call_ended(self, call: str, now: float) -> None:
+        """Let the allocations of a call go when its grace is over, and make no new ones."""
+        self._ended_calls.add(call, now)
 
     def release(self, allocation: Allocation, families: Collection[AddressFamily]) -> None:
         """Close the relays of an allocation that have ended, and it when none is left."""
@@ -227,6 +244,12 @@ class Allocator:
             return
         self._close(allocation.relay_port, allocation.quota_name)
         self._bandwidth.leave(allocation.quota_name)
+        call = self._credentials.call_of(allocation.username)
+        if call is not None:
+            of_call = self._by_call[call]
+            del of_call[allocation.relay_port]
+            if not of_call:
+                del self._by_call[call]
         self._metrics.allocations = len(self._allocations)
         logger.info("allocation %d: live -> ended", allocation.relay_port)
 
@@ -432,6 +455,9 @@ class Allocator:
             new_peers=NewPeers(self._config.new_peers_per_second, self._config.new_peer_burst),
         )
         self._allocations.add(allocation)
+        call = self._credentials.call_of(request.username)
+        if call is not None:
+            self._by_call.setdefault(call, {})[port] = allocation
         if self._offload:
             relayed = tuple(relay.relayed for relay in allocation.relays)
             self._commands.append(OpenFlow(port, request.client, relayed, buckets))

@@ -115,6 +115,9 @@ class TurnConfig:
     """Seconds of such a rate that may come at once: a key frame is many times a frame.  Never less
     than the longest datagram."""
 
+    call_end_grace: float = 10.0
+    """Seconds that allocations go on after the signaling server said that their call is over."""
+
     new_peers_per_second: float = 5.0
     """Peers per allocation that it has not turned to before, in the long run: nobody scans a
     network through us."""
@@ -264,6 +267,8 @@ class TurnConfig:
         ):
             if not getattr(self, key) > 0:
                 raise ConfigError(f"{key}: expected more than 0, got {getattr(self, key)}")
+        if not self.call_end_grace >= 0:
+            raise ConfigError(f"call_end_grace: expected 0 or more, got {self.call_end_grace}")
         for key in ("allocation_bandwidth", "user_bandwidth", "total_bandwidth"):
             if getattr(self, key) is not None and not getattr(self, key) > 0:
                 raise ConfigError(f"{key}: expected more than 0, got {getattr(self, key)}")

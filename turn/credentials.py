@@ -9,7 +9,8 @@ Two kinds, side by side:
 * *static*: names and passwords that an operator configured.
 
 The expiry is looked at when an allocation is made and never again: a call that outlives its
-credential keeps its relay.
+credential keeps its relay; one that ends before it can lose it
+(:meth:`~ringline.turn.io_service.TurnService.end_call`).
 """
 
 from __future__ import annotations
@@ -101,6 +102,12 @@ class Credentials:
             return True
         parts = _split(username)
         return parts is not None and 0 < parts[0] - wall_clock <= self._max_lifetime
+
+    def call_of(self, username: str) -> str | None:
+        """Return the call that a time-limited credential was minted for, if it says so."""
+        if username in self._users or _split(username) is None:
+            return None
+        return username.split(":", 2)[2] if username.count(":") > 1 else None
 
     def quota_name(self, username: str) -> str:
         """Return the name that allocations are counted under: the user, whatever the call."""

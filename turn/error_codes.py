@@ -20,7 +20,7 @@ class ErrorCode(IntEnum):
     """No credentials, wrong ones, or expired ones on Allocate; REALM and NONCE come along."""
 
     FORBIDDEN = 403
-    """The peer's address is one that the policy denies."""
+    """The peer's address is one that the policy denies, or the credential's call has ended."""
 
     UNKNOWN_ATTRIBUTE = 420
     """An attribute that must be understood is not; UNKNOWN-ATTRIBUTES lists it."""

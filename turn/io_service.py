@@ -212,6 +212,16 @@ class TurnService:
         self._running().drain()
         logger.info("TURN: draining, %d allocations are left", self.metrics.allocations)
 
+    def end_call(self, call: str) -> None:
+        """Let the allocations end that were made with credentials for this call.
+
+        They go on for ``call_end_grace`` seconds; new ones are refused from now on.  Harmless for
+        a call that has none, or when said twice.
+        """
+        core = self._running()
+        core.handle_call_ended(call, self._loop.time())
+        self._arm(core)
+
     def deny_own_port(self, port: int) -> None:
         """Let no client reach a port that this process listens on, whatever range is open."""
         self._running().deny_own_port(port)

@@ -203,6 +203,13 @@ class TurnServer:
         """
         self._allocator.handle_relay_failed(relay_port, now, has_address=has_address)
 
+    def handle_call_ended(self, call: str, now: float) -> None:
+        """The signaling server says that a call is over: its allocations end after a grace.
+
+        ``call`` is what its credentials were minted for.
+        """
+        self._allocator.handle_call_ended(call, now)
+
     def handle_timeout(self, now: float) -> None:
         """Let end what is due; harmless when nothing is."""
         for allocation, families in self._allocations.pop_expired(now):

@@ -29,6 +29,9 @@ from ringline.signaling.config import ServerConfig
 from ringline.signaling.errors import ServerStartError
 from ringline.signaling.io_server import RinglineServer
 from ringline.signaling.tokens import TokenKeys, mint_token
+from ringline.turn.attributes import ERROR_CODE, NONCE, REALM, REQUESTED_TRANSPORT, USERNAME
+from ringline.turn.long_term import long_term_key
+from ringline.turn.stun import Message, MessageClass, Method
 
 IDS = [f"01ARZ3NDEKTSV4RRFFQ69G5F{n:02d}" for n in range(20)]
 KEYS = TokenKeys(keys={"1": b"k" * 32})
@@ -119,6 +122,33 @@ async def test_a_call_from_invite_to_hang_up(
         assert isinstance(end, wire.CallEnd)
         assert (end.reason, end.sender) == (EndReason.HANGUP, "ann")
         assert person.inbox.empty()
+    # Its credentials are of no more use: the relay was told.
+    credential = created.ice_servers[1]
+    assert credential.credential is not None
+    assert await allocate_code(server, str(credential.username), credential.credential) == 403
+
+
+async def allocate_code(server: RinglineServer, username: str, password: str) -> int:
+    """Return what a relay refuses an allocation with."""
+    loop = asyncio.get_running_loop()
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as wire_socket:
+        wire_socket.setblocking(False)
+        wire_socket.connect(("127.0.0.1", server.turn_port))
+        message = Message(Method.ALLOCATE, MessageClass.REQUEST, bytes(12))
+        message.add(REQUESTED_TRANSPORT, 17)
+        async with asyncio.timeout(5):
+            wire_socket.send(message.serialize())
+            challenge = Message.parse(await loop.sock_recv(wire_socket, 2000))
+            realm, nonce = challenge.get(REALM), challenge.get(NONCE)
+            assert realm is not None
+            assert nonce is not None
+            message.add(USERNAME, username).add(REALM, realm).add(NONCE, nonce)
+            wire_socket.send(
+                message.serialize(integrity_key=long_term_key(username, realm, password))
+            )
+            answer = Message.parse(await loop.sock_recv(wire_socket, 2000))
+    error = answer.get(ERROR_CODE)
+    return 0 if error is None else error[0]
 
 
 async def test_a_cut_socket_is_replaced_and_nothing_is_lost(

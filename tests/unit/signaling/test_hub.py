@@ -33,12 +33,14 @@ class World:
             mint_ice_servers=lambda user, call, host: MintedServers(
                 (IceServer(urls=(f"turn:{host}",), username=f"{user}:{call}"),), 600_000
             ),
+            on_call_ended=lambda call: self.over.append(call),
             version="1.2",
             random_bytes=lambda n: next(counter).to_bytes(n, "big"),
             rng=random.Random(1),
         )
         self.inbox: dict[int, list[Json]] = {}
         self.closed: dict[int, int] = {}
+        self.over: list[str] = []
 
     def open(self, host: str = "192.0.2.7") -> int:
         number = self.hub.handle_open(host, self.now)
@@ -212,7 +214,9 @@ def test_a_call_from_invite_to_end() -> None:
     world.say(ann, "call.path", call=IDS[0], state="connected", kind="host")
     assert [m["state"] for m in world.heard(ann)] == ["active"]
     world.heard(bob)
+    assert world.over == []
     world.say(bob, "call.end", call=IDS[0])
+    assert world.over == [IDS[0]]  # once for both: their relays can go
     for number in (ann, bob):
         ((end),) = world.heard(number)
         assert (end["t"], end["reason"], end["from"]) == ("call.end", "hangup", "bob")
