@@ -27,20 +27,20 @@ class World:
     def __init__(self, **config: Any) -> None:
         self.now = 0.0
         counter = itertools.count(1)
+        self.over: list[str] = []
         self.hub = Hub(
             ServerConfig(dev=True, **config),
             authenticate=authenticate_by_name,
             mint_ice_servers=lambda user, call, host: MintedServers(
                 (IceServer(urls=(f"turn:{host}",), username=f"{user}:{call}"),), 600_000
             ),
-            on_call_ended=lambda call: self.over.append(call),
+            on_call_ended=self.over.append,
             version="1.2",
             random_bytes=lambda n: next(counter).to_bytes(n, "big"),
             rng=random.Random(1),
         )
         self.inbox: dict[int, list[Json]] = {}
         self.closed: dict[int, int] = {}
-        self.over: list[str] = []
 
     def open(self, host: str = "192.0.2.7") -> int:
         number = self.hub.handle_open(host, self.now)
