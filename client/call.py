@@ -51,6 +51,7 @@ from ringline.client.events import (
     VideoRequested,
 )
 from ringline.client.io_aiortc import PeerTransport
+from ringline.client.io_network import NetworkRates
 from ringline.client.negotiate import LocalMedia, accept_answer, make_answer, make_offer
 from ringline.client.reconnect import Action, ReconnectConfig, Reconnector
 from ringline.client.sdp import format_sdp, parse_sdp
@@ -153,6 +154,7 @@ class Call:
         on_network_changed: Callable[[], None],
         config: CallConfig,
         codecs: CodecRegistry,
+        rates: NetworkRates | None = None,
     ) -> None:
         self.id = call_id
         self.peer: Final = peer
@@ -162,6 +164,7 @@ class Call:
         self._send_signal: Final = send
         self._on_ended: Final = on_ended
         self._on_network_changed: Final = on_network_changed
+        self._rates: Final = rates
         self._config: Final = config
         self._loop: Final = asyncio.get_running_loop()
         self._state = CallState.CALLING if outgoing else CallState.INCOMING
@@ -680,6 +683,10 @@ class Call:
         match event.state:
             case TransportState.CONNECTED:
                 self._reconnector.handle_connected()
+                if self._rates is not None and self.path is not None:
+                    expected = self._rates.recall(self.path)
+                    if expected is not None:
+                        self._media.expect_bitrate(expected)
                 self._media.set_connected(connected=True)
                 self._advance(Trigger.PATH_FOUND)
                 kind = None if self.path is None else self.path.kind
@@ -844,6 +851,9 @@ class Call:
     def _end(self, reason: EndReason, detail: str = "") -> None:
         if self._ended.done():
             return
+        reached = self._media.reached_bitrate
+        if self._rates is not None and self.path is not None and reached is not None:
+            self._rates.remember(self.path, reached)
         self._advance(Trigger.END)
         ended = Ended(reason.value, detail)
         self._event(ended)

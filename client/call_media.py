@@ -142,6 +142,16 @@ class CallMedia:
         elif self._newest_picture is not None:
             self._driver.handle_video_frame(self._newest_picture)  # makes the encoder
 
+    def expect_bitrate(self, bitrate: int) -> None:
+        """Start from what the last call on this network reached; before ``set_connected``."""
+        if self._driver is not None:
+            self._driver.expect_bitrate(bitrate)
+
+    @property
+    def reached_bitrate(self) -> int | None:
+        """What the path took of late, bits per second, if there is enough to say."""
+        return None if self._driver is None else self._driver.reached_bitrate
+
     def set_connected(self, *, connected: bool) -> None:
         """Tell whether datagrams get through."""
         self._connected = connected

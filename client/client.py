@@ -9,6 +9,7 @@ import secrets
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
@@ -23,6 +24,7 @@ from ringline.client.errors import (
     ServerUnreachableError,
 )
 from ringline.client.io_devices import default_camera, default_microphone
+from ringline.client.io_network import NetworkRates
 from ringline.client.io_signaling import SignalingConnection
 from ringline.client.signaling_link import LinkState, StateChanged
 from ringline.media.codecs.registry import CodecRegistry
@@ -48,6 +50,12 @@ class ClientConfig:
     Beyond it callers are told that we are busy."""
 
     call: CallConfig = field(default_factory=CallConfig)
+
+    remember_rates: bool = True
+    """Start a call at what the last one on the same network reached."""
+
+    rate_file: Path | None = None
+    """Where that is kept; :obj:`None` forgets it with the client.  Networks are hashed in it."""
 
 
 class IncomingCall:
@@ -135,6 +143,7 @@ class Client:
             on_state=self._handle_signaling_state,
         )
         self._codecs: Final = CodecRegistry()
+        self._rates: Final = NetworkRates(config.rate_file) if config.remember_rates else None
         self._calls: Final[dict[str, Call]] = {}
         self._handler: IncomingHandler | None = None
         self._handling: Final[set[asyncio.Task[None]]] = set()
@@ -277,6 +286,7 @@ class Client:
             on_network_changed=self._signaling.handle_network_changed,
             config=config,
             codecs=self._codecs,
+            rates=self._rates,
         )
         self._calls[call.id] = call
         call.set_sources(*sources)
@@ -331,6 +341,7 @@ class Client:
             on_network_changed=self._signaling.handle_network_changed,
             config=self._config.call,
             codecs=self._codecs,
+            rates=self._rates,
         )
         if self._handler is None or len(self._calls) >= self._config.max_calls:
             call.decline(busy=self._handler is not None)

@@ -48,7 +48,11 @@ Examples:
   ringline call desk --as lab --play film.mp4 --record out.mkv
   ringline call desk --video none                       sound only
   ringline call desk --server wss://calls.example --token "$TOKEN"
-  ringline call desk --seconds 10 --json | grep stats"""
+  ringline call desk --seconds 10 --json | grep stats
+
+\b
+What a call reached is kept for the next one on the same network, which is hashed, in
+ringline/rates.json in your folder of caches; RINGLINE_NO_RATE_FILE=1 keeps nothing."""
 
 ANSWER: Final = """Wait for calls and answer each; others meanwhile hear that you are busy.
 

@@ -9,11 +9,13 @@ import os
 import random
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from ringline.client.call import CallConfig
 from ringline.client.client import Client, ClientConfig
 from ringline.client.errors import LocalError
 from ringline.client.io_devices import OpenSources
+from ringline.client.io_network import default_rate_file
 from ringline.client.source_choice import Origin, SourceChoice
 from ringline.client.talk_output import Output
 from ringline.client.transport import EmulatedLink, LinkFactory, TransportConfig
@@ -34,6 +36,10 @@ __all__ = [
     "open_sinks",
     "tell_notes",
 ]
+
+
+_NO_MEMORY: Final = "RINGLINE_NO_RATE_FILE"
+"""Set to anything, this keeps no file of what calls reached on which network."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,7 +125,13 @@ def make_client(options: TalkOptions, *, outgoing: bool) -> Client:
         name=options.name,
         token=options.token,
         relay_only=options.relay,
-        config=ClientConfig(max_calls=1, call=CallConfig(transport=transport)),
+        config=ClientConfig(
+            max_calls=1,
+            call=CallConfig(transport=transport),
+            # An emulated network is none that this machine is in; loopback is none either.
+            remember_rates=options.network is None and not options.local,
+            rate_file=None if os.environ.get(_NO_MEMORY) else default_rate_file(),
+        ),
     )
 
 

@@ -82,6 +82,15 @@ class MediaDriver:
         self._session.set_connected(connected, self._loop.time())
         self._drain()
 
+    def expect_bitrate(self, bitrate: int) -> None:
+        """Start from what the last call on this network reached."""
+        self._session.expect_bitrate(bitrate, self._loop.time())
+
+    @property
+    def reached_bitrate(self) -> int | None:
+        """What the path took of late, bits per second, if there is enough to say."""
+        return self._session.reached_bitrate
+
     def set_muted(self, kind: Kind, *, muted: bool) -> None:
         """Stop or go on sending one kind."""
         self._session.set_muted(kind, muted, self._loop.time())

@@ -157,6 +157,14 @@ class MediaSession:
             self._receive.set_connected(connected, now)
             self._quality.start(now)
 
+    def expect_bitrate(self, bitrate: int, now: float) -> None:
+        """Start from what the last call on this network reached, bits per second on the wire.
+
+        It is a hint: a start is never above the usual one, and probing finds out what is true.
+        Give it before the session is connected; once something has left, it is passed over.
+        """
+        self._send.expect_bitrate(bitrate, now)
+
     def set_muted(self, kind: Kind, muted: bool, now: float) -> None:
         """Stop or go on sending one kind; a muted kind sends no media at all."""
         self._send.set_muted(kind, muted, now)
@@ -230,6 +238,11 @@ class MediaSession:
     def round_trip(self) -> float | None:
         """Seconds there and back, or :obj:`None` before the first report."""
         return self._send.round_trip
+
+    @property
+    def reached_bitrate(self) -> int | None:
+        """What the path took of late, for :meth:`expect_bitrate` of the next call's session."""
+        return self._send.reached_bitrate
 
     def stats(self, now: float) -> SessionStats:
         """Return the state of both directions."""

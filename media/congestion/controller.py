@@ -77,6 +77,17 @@ in one direction or the other, and the reduced rate is the right one."""
 _RETURN_SHARE: Final = 0.5
 """Of the rate before the silence, to go on with; but the start rate where that was reached."""
 
+_KNOWN_SHARE: Final = 0.7
+_KNOWN_FLOOR: Final = 80_000
+"""Of what the network took the last time, to start with, and the least: sound and a small picture.
+Whatever is known, a start is never above the configured one, so that a memory of a better day
+costs nothing; more than that the first probe finds within a round trip."""
+
+_REACHED_SECONDS: Final = 10.0
+_REACHED_AFTER: Final = 3.0
+"""Time constant of the mean rate that is worth remembering, and the seconds of feedback before it
+means anything."""
+
 _LIMITED_SHARE: Final = 0.65
 """Sending less than this share of the target is application-limited; libwebrtc's."""
 
@@ -128,6 +139,8 @@ class CongestionController:
         self._returned = False
         self._collapsed = False
         self._void_before = -math.inf  # what left before this and was lost, an outage took
+        self._reached: float | None = None
+        self._reached_since = self._reached_at = now
 
     # Outputs
 
@@ -142,6 +155,16 @@ class CongestionController:
         """The same once the queue that we made is empty: to choose by what is to last."""
         rate = self._target.settled_bitrate if self._fed_back else self._reports.bitrate
         return int(rate)
+
+    @property
+    def reached_bitrate(self) -> int | None:
+        """The same over the last ten seconds or so, or :obj:`None` before there is enough to say.
+
+        What a later call on this network may expect.
+        """
+        if self._reached is None or self._reached_at - self._reached_since < _REACHED_AFTER:
+            return None
+        return int(self._reached)
 
     @property
     def pacing_bitrate(self) -> int:
@@ -235,6 +258,23 @@ class CongestionController:
 
     # Inputs
 
+    def expect_bitrate(self, bitrate: int, now: float) -> None:
+        """Start from what the last call on this network reached; later it is of no interest.
+
+        Args:
+            bitrate: What :attr:`reached_bitrate` was then, bits per second.
+            now: The present.
+
+        """
+        if self._fed_back or self._unheard_since is not None:
+            return
+        config = self._config
+        start = max(bitrate * _KNOWN_SHARE, _KNOWN_FLOOR, config.min_bitrate)
+        start = min(start, config.start_bitrate)
+        self._target.set_bitrate(start)
+        self._reports.start_from(start, now)
+        self._probes.expect(bitrate)
+
     def handle_sent(self, number: int, size: int, now: float, *, probe: int | None = None) -> None:
         """Log a departure.
 
@@ -286,6 +326,7 @@ class CongestionController:
         measured = self._probes.handle_results(report.arrived, report.lost, now)
         if measured is not None:
             self._target.handle_probe(measured / (1 - self._loss.inherent), path, now)
+        self._follow_reached(now)
         return report
 
     def handle_reported_loss(self, fraction: float, round_trip: float | None, now: float) -> None:
@@ -363,6 +404,15 @@ class CongestionController:
             round_trip=self._round_trip or _DEFAULT_ROUND_TRIP,
             application_limited=sent_rate < _LIMITED_SHARE * self._target.bitrate,
         )
+
+    def _follow_reached(self, now: float) -> None:
+        settled = self._target.settled_bitrate
+        if self._reached is None:
+            self._reached, self._reached_since = settled, now
+        else:
+            elapsed = min(now - self._reached_at, 1.0)  # a silence says nothing of the rate
+            self._reached += (settled - self._reached) * (1 - math.exp(-elapsed / _REACHED_SECONDS))
+        self._reached_at = now
 
     def _in_flight_bits(self) -> float:
         """Return the bits under way beyond what the empty path holds at the rate that comes out."""

@@ -61,6 +61,10 @@ class ReportRate:
         """Bits per second."""
         return self._bitrate
 
+    def start_from(self, bitrate: float, now: float) -> None:
+        """Begin at this rate rather than the configured one; before anything was heard."""
+        self._set(bitrate, now)
+
     def restart(self, now: float) -> None:
         """Begin to listen: only now can reports come."""
         self._heard_at = self._changed_at = now

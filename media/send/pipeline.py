@@ -319,6 +319,12 @@ class SendPipeline:
         self._controller.set_connected(connected, now)
         self._follow(now)
 
+    def expect_bitrate(self, bitrate: int, now: float) -> None:
+        """Start from what the last call on this network reached; before anything has left."""
+        self._controller.expect_bitrate(bitrate, now)
+        self._pacer.set_rate(self._controller.pacing_bitrate, now)
+        self._allocate(now)
+
     def request_key_frame(self, now: float) -> None:
         """Make the next picture of each stream a key frame."""
         del now
@@ -386,6 +392,11 @@ class SendPipeline:
     def target_bitrate(self) -> int:
         """Bits per second on the wire that the path is thought to take, for everything."""
         return self._controller.target_bitrate
+
+    @property
+    def reached_bitrate(self) -> int | None:
+        """Mean of the last seconds of that, or :obj:`None` before there is enough to say."""
+        return self._controller.reached_bitrate
 
     def stats(self, now: float) -> SendStats:
         """Return the state of everything."""

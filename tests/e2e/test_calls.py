@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import socket
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -689,3 +690,26 @@ async def test_a_server_that_is_not_there_is_said_so(closed_port: int) -> None:
     with pytest.raises(ServerUnreachableError, match=f"127.0.0.1:{closed_port}"):
         async with Client(f"ws://127.0.0.1:{closed_port}", name="ann"):
             pytest.fail("there is no server")
+
+
+async def test_the_next_call_on_a_network_starts_from_what_the_last_one_reached(
+    enter: Enter, tmp_path: Path
+) -> None:
+    file = tmp_path / "rates.json"
+    answering = Answering(await enter("desk", remember_rates=False))
+    starts = []
+    for name in ("lab", "the same person another day"):
+        lab = await enter(name.replace(" ", "-"), rate_file=file)
+        call = await lab.call("desk", audio=SyntheticVoice())
+        session = call.stats().session
+        assert session is not None
+        starts.append(session.send.target_bitrate)
+        await answering.call()
+        if not file.exists():
+            await asyncio.sleep(4.0)  # of feedback: less is not worth remembering
+        await call.hang_up()
+        networks = json.loads(file.read_text())
+        for entry in networks["networks"].values():
+            entry["bitrate"] = 150_000  # as if the network had been a narrow one
+        file.write_text(json.dumps(networks))
+    assert starts == [300_000, 105_000]

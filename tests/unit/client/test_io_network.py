@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ringline.client.io_network import NetworkRates, default_rate_file, describe_network
+from ringline.client.transport import Path as MediaPath
+from ringline.client.transport import PathKind
+
+
+def path_to(address: str, kind: PathKind = "host") -> MediaPath:
+    return MediaPath(
+        kind=kind,
+        local_type=kind,
+        remote_type="host",
+        protocol="udp",
+        round_trip=0.01,
+        remote_address=(address, 9),
+    )
+
+
+def test_a_network_is_told_by_the_prefix_and_the_kind_of_path() -> None:
+    home = describe_network("127.0.0.1", "host")
+    assert home is not None
+    assert home.startswith("host 127.0.0.0/24")
+    assert describe_network("127.0.0.9", "host") == home
+    assert describe_network("127.0.0.1", "relay") != home
+    assert describe_network("no address", "host") is None
+
+
+def test_rates_outlive_the_process_in_a_file_of_the_users_own(tmp_path: Path) -> None:
+    file = tmp_path / "caches" / "rates.json"
+    first, second = NetworkRates(file), NetworkRates(file)
+    first.remember(path_to("127.0.0.1"), 140_000)
+    second.remember(path_to("127.0.0.1", "relay"), 90_000)  # keeps what the first one wrote
+    third = NetworkRates(file)
+    assert third.recall(path_to("127.0.0.1")) == 140_000
+    assert third.recall(path_to("127.0.0.1", "relay")) == 90_000
+    assert [entry.name for entry in file.parent.iterdir()] == ["rates.json"]
+    assert file.stat().st_mode & 0o077 == 0
+
+
+@pytest.mark.parametrize("content", [b"", b"not json", b"\xff" * 20_000])
+def test_a_broken_file_is_an_empty_one_and_is_mended(tmp_path: Path, content: bytes) -> None:
+    file = tmp_path / "rates.json"
+    file.write_bytes(content)
+    rates = NetworkRates(file)
+    assert rates.recall(path_to("127.0.0.1")) is None
+    rates.remember(path_to("127.0.0.1"), 140_000)
+    assert NetworkRates(file).recall(path_to("127.0.0.1")) == 140_000
+
+
+def test_without_a_file_rates_are_remembered_and_a_file_that_cannot_be_written_harms_nobody(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "file").touch()
+    for rates in (NetworkRates(), NetworkRates(tmp_path / "file" / "rates.json")):
+        rates.remember(path_to("127.0.0.1"), 140_000)
+        assert rates.recall(path_to("127.0.0.1")) == 140_000
+
+
+def test_the_file_is_in_the_users_caches(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("sys.platform", "linux")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert default_rate_file() == tmp_path / "ringline" / "rates.json"
