@@ -247,6 +247,22 @@ def serve(
             help="Let TURN relay to a private range such as 192.168.0.0/16; may come again.",
         ),
     ] = None,
+    turn_url: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="URL",
+            help="Another TURN server for every call, as turn:HOST:PORT?transport=udp or "
+            "turns:HOST:PORT; may come again.  With two, a call outlives the loss of one.",
+        ),
+    ] = None,
+    turn_secret_file: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="The secret that those share, one of their RINGLINE_TURN_SECRETS.  "
+            "[default: the variable RINGLINE_TURN_SECRET]",
+        ),
+    ] = None,
     external_host: Annotated[
         str | None,
         typer.Option(
@@ -286,6 +302,8 @@ def serve(
             turn=turn,
             turn_port=turn_port,
             turn_allow_peers=tuple(turn_allow_peer or ()),
+            turn_urls=tuple(turn_url or ()),
+            turn_secret_file=turn_secret_file,
             external_host=external_host,
             allowed_origins=tuple(allow_origin or ()),
             dev=dev,

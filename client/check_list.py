@@ -25,7 +25,9 @@ Invariants:
 3. Checks of one list leave at most every ``pace``, except triggered ones, each of which answers
    an authenticated check of the other side.
 4. The list never ends by itself: losing every pair only makes it search.
-5. No pair is selected for longer than ``consent_expires`` after its last answer.
+5. A pair that fails (:mod:`.failover`) is left for one that answers, and chosen again only if
+   nothing else works or it has answered for long.
+6. No pair is selected for longer than ``consent_expires`` after its last answer.
 
 Sans I/O: feed ``handle_*``, then drain :meth:`CheckList.poll_check`, then call again at
 :meth:`CheckList.poll_timeout`.
@@ -39,6 +41,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import ClassVar, Final, Generic, TypeVar
+
+from ringline.client.failover import FailoverConfig, SilenceWatch
 
 __all__ = ["Check", "CheckConfig", "CheckList", "Pair"]
 
@@ -77,7 +81,11 @@ class CheckConfig:
     (RFC 8445 §11 asks for 15 s)."""
 
     standby_pairs: int = 3
-    """How many others are kept so."""
+    """How many others are kept so, each of another foundation: two pairs over the same two relays
+    would die together."""
+
+    failover: FailoverConfig = field(default_factory=FailoverConfig)
+    """When the selected pair is left for one of those."""
 
     alive_for: float = 2.5
     """After its last answer a pair counts as alive.  Late answers count, so a round trip of
@@ -105,6 +113,11 @@ class Pair(Generic[SocketT]):
     Attributes:
         priority: RFC 8445 §6.1.2.3; updated when the role or the remote candidate changes.
         direct: Neither end is relayed.
+        foundation: Equal for pairs that share the servers of both ends (RFC 8445 §6.1.2.6).
+        leaving: Its socket will go: the last choice.
+        proved_since: When the first check left that was answered since the selected pair is
+            suspected, or :obj:`None`.
+        distrusted_until: It failed, and is the last choice until then.
         answered_at: When the last authenticated answer came.
         round_trip: Smoothed, seconds.
         nominated_at: When the other side last nominated it.
@@ -117,6 +130,8 @@ class Pair(Generic[SocketT]):
     remote: tuple[str, int]
     priority: int
     direct: bool
+    foundation: object = None
+    leaving: bool = False
     valid: bool = False
     added_at: float = 0.0
     checked_at: float = _NEVER
@@ -127,6 +142,9 @@ class Pair(Generic[SocketT]):
     round_trip: float = 0.0
     due: float = 0.0
     retry: float = 0.0
+    proved_since: float | None = None
+    distrusted_until: float = _NEVER
+    failures: int = 0
 
     @property
     def rank(self) -> tuple[bool, int]:
@@ -165,26 +183,41 @@ class CheckList(Generic[SocketT]):
     _followed: Pair[SocketT] | None = None  # what the other side, controlling, nominated
     _started_at: float | None = None
     _paced_until: float = _NEVER
+    _watch: SilenceWatch = field(init=False)
 
     MAX_PAIRS: ClassVar[int] = 300
     """Three local addresses and a hundred remote candidates."""
 
+    def __post_init__(self) -> None:
+        """Watch over what will be selected."""
+        self._watch = SilenceWatch(self.config.failover)
+
     # Inputs
 
     def add_pair(
-        self, socket: SocketT, remote: tuple[str, int], *, priority: int, direct: bool, now: float
+        self,
+        socket: SocketT,
+        remote: tuple[str, int],
+        *,
+        priority: int,
+        direct: bool,
+        now: float,
+        foundation: object = None,
     ) -> Pair[SocketT]:
         """Return the pair of these two, added if it is new.
 
-        Beyond ``MAX_PAIRS`` the least preferred that never answered makes room.
+        Without a ``foundation`` it shares none with another pair.  Beyond ``MAX_PAIRS`` the least
+        preferred that never answered makes room.
         """
         for pair in self._pairs:
             if pair.socket is socket and pair.remote == remote:
                 if pair.rank != (direct, priority):
                     pair.direct, pair.priority = direct, priority
                     self._sort()
+                pair.foundation = foundation or pair.foundation  # peer-reflexive ones learn it
                 return pair
-        pair = Pair(socket, remote, priority, direct)
+        pair = Pair(socket, remote, priority, direct, foundation or (socket, remote))
+        pair.leaving = any(p.leaving for p in self._pairs if p.socket is socket)
         pair.added_at = now
         pair.due = now
         pair.retry = self.config.first_retry
@@ -200,6 +233,15 @@ class CheckList(Generic[SocketT]):
         for pair in [pair for pair in self._pairs if pair.socket is socket]:
             self._drop(pair, now)
 
+    def leave_socket(self, socket: SocketT, now: float) -> None:
+        """Make the pairs of a socket that will go the last choice."""
+        for pair in self._pairs:
+            if pair.socket is socket:
+                pair.leaving = True
+            elif pair.valid:
+                pair.due = now  # which of them could take over?
+        self._select(now)
+
     def start(self, now: float) -> None:
         """Begin: the credentials of the other side are known."""
         if self._started_at is None:
@@ -210,6 +252,8 @@ class CheckList(Generic[SocketT]):
 
     def handle_request(self, pair: Pair[SocketT], now: float, *, nominate: bool) -> None:
         """Take an authenticated check of the other side, already answered."""
+        if pair is self.selected:
+            self._watch.handle_answer(now)
         if nominate and not self.controlling:
             pair.nominated_at = now
             self._follow(pair, now)
@@ -238,12 +282,26 @@ class CheckList(Generic[SocketT]):
         pair.valid = True
         pair.answered_at = now
         pair.retry = self.config.first_retry
+        self._heed_answer(pair, now - round_trip, now)
         if nominated and self.controlling and self.selected in (None, pair):
             pair.nominated = True
         self._select(now)
         pair.due = now + self._rest(pair)
         if pair is self.selected:
             pair.due = min(pair.due, self._nomination_due(pair, now))
+
+    def handle_data(self, socket: SocketT, remote: tuple[str, int], now: float) -> None:
+        """Take that something else than a check came from there."""
+        pair = self.selected
+        if pair is not None and pair.socket is socket and pair.remote == remote:
+            self._watch.handle_data(now)
+
+    def handle_refused(self, socket: SocketT, now: float) -> None:
+        """Take a report, not authenticated, that what a socket sends reaches nobody."""
+        if self.selected is not None and self.selected.socket is socket:
+            if self._watch.suspected_at is None:
+                self._ask_everybody(now)
+            self._watch.handle_refused(now)
 
     def handle_role(
         self, priority: Callable[[Pair[SocketT]], int], now: float, *, controlling: bool
@@ -273,6 +331,9 @@ class CheckList(Generic[SocketT]):
                 pair.valid = pair.nominated = False
                 if pair is self.selected:
                     self.selected = None
+        if self._watch.handle_timeout(now):
+            self._ask_everybody(now)
+        self._fail_over(now)
         self._select(now)
 
     # Outputs
@@ -299,7 +360,9 @@ class CheckList(Generic[SocketT]):
             return None
         if self._triggered:
             return self._paced_until
-        return max(min(pair.due for pair in self._pairs), self._paced_until)
+        due = max(min(pair.due for pair in self._pairs), self._paced_until)
+        silence = None if self.selected is None else self._watch.poll_timeout()
+        return due if silence is None else min(due, silence)
 
     def __iter__(self) -> Iterator[Pair[SocketT]]:
         """Every pair, the preferred first."""
@@ -309,12 +372,16 @@ class CheckList(Generic[SocketT]):
 
     def _check(self, pair: Pair[SocketT], now: float) -> Check[SocketT]:
         pair.checked_at = now
+        if pair is self.selected:
+            self._watch.handle_probe()
         pair.due = now + self._patience(pair, now)
         return Check(pair, self._nominates(pair, now))
 
     def _patience(self, pair: Pair[SocketT], now: float) -> float:
         """Return how long to wait for the answer to a check before the next."""
         config = self.config
+        if self._is_asked(pair, now):
+            return config.failover.probe_interval
         searching = self._is_late(now)
         if now - max(pair.added_at, pair.answered_at) > config.give_up_pair_after and not searching:
             return float("inf")
@@ -331,10 +398,18 @@ class CheckList(Generic[SocketT]):
         config = self.config
         if pair is self.selected:
             return config.consent_interval * self.rng.uniform(0.8, 1.2)
-        others = (p for p in self._pairs if p.valid and p is not self.selected)
-        if pair in islice(others, config.standby_pairs):
+        if pair in islice(self._standbys(), config.standby_pairs):
             return config.standby_interval
         return float("inf")
+
+    def _standbys(self) -> Iterator[Pair[SocketT]]:
+        """Yield the best valid pair of each foundation but the selected one's, best first."""
+        selected = self.selected
+        seen = set() if selected is None else {selected.foundation}
+        for pair in self._pairs:
+            if pair.valid and pair.foundation not in seen:
+                seen.add(pair.foundation)
+                yield pair
 
     def _is_late(self, now: float) -> bool:
         """Whether the selected pair owes an answer for longer than it usually takes."""
@@ -344,6 +419,47 @@ class CheckList(Generic[SocketT]):
         rest = self.config.consent_interval * 1.2
         patience = max(self.config.urgent_interval, 1.5 * pair.round_trip)
         return now - pair.answered_at > rest + 2 * patience
+
+    # Failover
+
+    def _ask_everybody(self, now: float) -> None:
+        """Check the suspected pair and those that could stand in for it."""
+        for pair in self._pairs:
+            pair.proved_since = None
+        if self.selected is not None:
+            self.selected.due = now
+        for pair in islice(self._standbys(), 2 * self.config.standby_pairs):
+            pair.due = now
+
+    def _is_asked(self, pair: Pair[SocketT], now: float) -> bool:
+        if not self._watch.asks(now):
+            return False
+        return pair is self.selected or (pair.valid and pair.proved_since is None)
+
+    def _heed_answer(self, pair: Pair[SocketT], sent_at: float, now: float) -> None:
+        suspected_at = self._watch.suspected_at
+        if pair is self.selected:
+            self._watch.handle_answer(now)
+        elif suspected_at is not None and pair.proved_since is None and sent_at >= suspected_at:
+            if not any(other.proved_since is not None for other in self._pairs):
+                self._watch.handle_other_alive(now)
+                if self.selected is not None:
+                    self.selected.due = min(self.selected.due, now)
+            pair.proved_since = sent_at
+
+    def _fail_over(self, now: float) -> None:
+        failed, config = self.selected, self.config.failover
+        if failed is None or self._watch.suspected_at is None:
+            return
+        since = [p.proved_since for p in self._pairs if p.proved_since is not None and p.valid]
+        if since and self._watch.has_failed(
+            now, other_since=min(since), round_trip=failed.round_trip
+        ):
+            distrust = min(config.distrust_for * 2**failed.failures, config.longest_distrust)
+            for pair in self._pairs:
+                if pair.foundation == failed.foundation:
+                    pair.distrusted_until = now + distrust
+                    pair.failures = min(pair.failures + 1, 10)
 
     # Which pair is selected
 
@@ -357,15 +473,17 @@ class CheckList(Generic[SocketT]):
         if current is not None:
             current.nominated = False  # should it be selected again, they must be told
         self.selected = best
+        self._watch.begin(now)
         best.due = min(best.due, self._nomination_due(best, now))
 
     def _best(self, now: float) -> Pair[SocketT] | None:
         alive = [p for p in self._pairs if p.valid and now - p.answered_at < self.config.alive_for]
         followed = self._followed
-        if not self.controlling and followed is not None and followed in alive:
+        trusted = [p for p in alive if not p.leaving and now >= p.distrusted_until]
+        if not self.controlling and followed is not None and followed in (trusted or alive):
             return followed
-        if alive:
-            return max(alive, key=lambda pair: pair.rank)
+        if trusted or alive:
+            return max(trusted or alive, key=lambda pair: pair.rank)
         return None
 
     def _follow(self, pair: Pair[SocketT], now: float) -> None:

@@ -73,6 +73,8 @@ Examples:
   ringline serve --dev                      to try things out, on this machine
   ringline serve --dev --host 0.0.0.0 --turn-allow-peer 192.168.0.0/16    in a trusted LAN
   ringline serve --host 0.0.0.0 --external-host calls.example
+  RINGLINE_TURN_SECRET=... ringline serve --dev --turn-url 'turn:relay.example:3478?transport=udp'
+                                                    a second relay, for when one dies
   ringline serve --port 0 --turn-port 0 --json      free ports; a script reads which"""
 
 TURN: Final = """Run the STUN and TURN server alone: a relay for calls that find no direct path.

@@ -29,6 +29,8 @@ class ServeOptions:
     """What the command line says about a server; see :class:`ServerConfig`.
 
     Attributes:
+        turn_secret_file: Holds what ``turn_urls`` share; :obj:`None` for the variable
+            ``RINGLINE_TURN_SECRET``.
         key_file: Keys of tokens; :obj:`None` for :func:`default_key_path`.
 
     """
@@ -38,6 +40,8 @@ class ServeOptions:
     turn: bool
     turn_port: int
     turn_allow_peers: tuple[str, ...]
+    turn_urls: tuple[str, ...]
+    turn_secret_file: Path | None
     external_host: str | None
     allowed_origins: tuple[str, ...]
     dev: bool
@@ -67,6 +71,8 @@ async def serve(options: ServeOptions) -> None:
             turn=options.turn,
             turn_port=options.turn_port,
             turn_allow_peers=allow_peers,
+            turn_urls=options.turn_urls,
+            turn_secret=_read_turn_secret(options.turn_secret_file),
             external_host=options.external_host,
             dev=options.dev,
             token_keys=keys,
@@ -144,6 +150,19 @@ def read_keys(path: Path, *, make: bool) -> TokenKeys:
     return parse_key_file(text, where=str(path))
 
 
+def _read_turn_secret(path: Path | None) -> str | None:
+    if path is None:
+        return os.environ.get("RINGLINE_TURN_SECRET") or None
+    try:
+        secret = path.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "not UTF-8"
+        raise LocalError(f"--turn-secret-file: cannot read {path}: {reason}") from None
+    if not secret:
+        raise LocalError(f"--turn-secret-file: {path} is empty, so that anybody could mint")
+    return secret
+
+
 def _announce(server: RinglineServer, options: ServeOptions, key_path: Path) -> None:
     websocket = "ws" + server.url.removeprefix("http")
     turn = None if server.turn_port is None else f"{_turn_host(options)}:{server.turn_port}"
@@ -155,6 +174,7 @@ def _announce(server: RinglineServer, options: ServeOptions, key_path: Path) -> 
             "port": server.port,
             "turn": turn,
             "turn_port": server.turn_port,
+            "turn_urls": options.turn_urls,
             "dev": options.dev,
         }
         print(json.dumps(fields), flush=True)  # noqa: T201
@@ -164,6 +184,7 @@ def _announce(server: RinglineServer, options: ServeOptions, key_path: Path) -> 
         f"page       {server.url}/",
         f"server     {websocket}",
         f"TURN       {turn} (UDP)" if turn else "TURN       not running",
+        *(f"relay      {url}" for url in options.turn_urls),
         f"lets in    {name}",
     ]
     if not options.dev:

@@ -90,6 +90,8 @@ class UdpSocket:
         local: Address to bind to; port 0 is any.
         remote: Address to connect to, or :obj:`None`.
         link: Passes what is sent, or :obj:`None`.
+        on_refused: Called when the other host reports that nobody listens (ICMP); a connected
+            socket hears of that.
 
     Raises:
         OSError: If the address is not one of this machine, or not of any family.
@@ -104,7 +106,9 @@ class UdpSocket:
         local: Address | None = None,
         remote: Address | None = None,
         link: LinkDriver | None = None,
+        on_refused: Callable[[], None] | None = None,
     ) -> None:
+        self._on_refused: Final = on_refused
         self._receiver: Final = receiver
         self._dropped: Final = dropped
         self._link: Final = link
@@ -159,9 +163,9 @@ class UdpSocket:
                 self._socket.sendto(data, address)
         except BlockingIOError:
             self._dropped["socket full"] += 1
-        except (OSError, OverflowError):
+        except (OSError, OverflowError) as error:
             # The address or the interface is gone, an ICMP error came back, or no such port.
-            self._dropped["socket error"] += 1
+            self._failed(error)
 
     def close(self) -> None:
         """Stop reading and give the port back."""
@@ -190,8 +194,8 @@ class UdpSocket:
                 data, ancillary, flags, source = self._socket.recvmsg(_MAX_DATAGRAM, 64)
             except (BlockingIOError, InterruptedError):
                 return
-            except OSError:
-                self._dropped["socket error"] += 1  # an ICMP error of an earlier datagram
+            except OSError as error:
+                self._failed(error)  # an ICMP error of an earlier datagram
                 return
             if flags & socket.MSG_TRUNC or not data:
                 self._dropped["bad size"] += 1
@@ -199,6 +203,11 @@ class UdpSocket:
             self._receiver.datagram_arrived(data, source[:2], self._arrived_at(ancillary))
             if self._closed:
                 return
+
+    def _failed(self, error: Exception) -> None:
+        self._dropped["socket error"] += 1
+        if isinstance(error, ConnectionRefusedError) and self._on_refused is not None:
+            self._on_refused()
 
     def _arrived_at(self, ancillary: list[tuple[int, int, bytes]]) -> float:
         now = self._loop.time()

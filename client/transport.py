@@ -12,6 +12,7 @@ from typing import Final, Literal, Protocol
 
 from ringline.client.check_list import CheckConfig
 from ringline.client.description import Fingerprint
+from ringline.client.upkeep import UpkeepConfig
 
 __all__ = [
     "MAX_REMOTE_CANDIDATES",
@@ -75,6 +76,9 @@ class TransportConfig:
 
     check: CheckConfig = field(default_factory=CheckConfig)
     """Times of the connectivity checks."""
+
+    upkeep: UpkeepConfig = field(default_factory=UpkeepConfig)
+    """Times of the allocations on TURN servers."""
 
     disconnected_after: float = 2.5
     """Silence that counts as a lost path.  libwebrtc's ``receiving`` timeout; with consent
@@ -160,6 +164,7 @@ class Path:
         protocol: ``udp``, or ``tcp`` or ``tls`` to our TURN server.
         round_trip: Seconds, of the connectivity checks.
         remote_address: Where we send to.
+        relay: The TURN server that our side goes through, or :obj:`None`.
 
     """
 
@@ -169,6 +174,7 @@ class Path:
     protocol: str
     round_trip: float
     remote_address: Address = field(repr=False)
+    relay: Address | None = field(default=None, repr=False)
 
 
 class TransportState(Enum):

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from ringline.signaling.origin import check_origin
 from ringline.signaling.tokens import TokenKeys
+from ringline.signaling.turn_urls import is_turn_url
 from ringline.signaling.wire import MAX_MESSAGE_BYTES
 
 __all__ = ["ServerConfig"]
@@ -60,6 +61,11 @@ class ServerConfig:
     turn_allow_peers: tuple[str, ...] = ()
     """Special-purpose ranges that may be relayed to, such as ``127.0.0.0/8`` in a demo on one
     machine; the TURN server denies them all by itself."""
+
+    turn_urls: tuple[str, ...] = ()
+    """Other TURN servers that share ``turn_secret``, as ``turn:relay.example:3478?transport=udp``
+    or ``turns:relay.example:5349``: a call with relays of two servers outlives the loss of one.
+    The earlier, the more preferred; the one in this process comes first."""
 
     external_host: str | None = None
     """Host that clients reach TURN by.  :obj:`None`: the one that each client reached the
@@ -179,5 +185,13 @@ class ServerConfig:
             raise ValueError(
                 f"min_ring_time: {self.min_ring_time} is above max_ring_time {self.max_ring_time}"
             )
+        for url in self.turn_urls:
+            if not is_turn_url(url):
+                raise ValueError(
+                    "turn_urls: expected turn:HOST:PORT?transport=udp or tcp, or turns:HOST:PORT, "
+                    f"got {url!r}"
+                )
+        if self.turn_urls and not self.turn_secret:
+            raise ValueError("turn_secret: none given, and turn_urls need one that they share")
         if not self.dev and self.token_keys is None:
             raise ValueError("token_keys: none given; set dev=True to let anybody in by name")

@@ -196,6 +196,15 @@ class RinglineServer:
         """Run TURN and the look at the loop's lag while the application runs."""
         if self._config.turn:
             self._turn = await self._start_turn()
+        if self._turn is not None or self._config.turn_urls:
+            self._mint = turn_minter(
+                secret=self._turn_secret,
+                port=self.turn_port,
+                lifetime=self._config.turn_credential_lifetime,
+                external_host=self._config.external_host,
+                wallclock=time.time,
+                others=self._config.turn_urls,
+            )
         lag = asyncio.get_running_loop().create_task(self._watch_lag())
         try:
             yield
@@ -214,7 +223,7 @@ class RinglineServer:
         config = self._config
         host = await _turn_hosts(config.host)
         try:
-            turn = await TurnService.start(
+            return await TurnService.start(
                 TurnConfig(
                     host=host,
                     port=config.turn_port,
@@ -224,14 +233,6 @@ class RinglineServer:
             )
         except (ConfigError, ListenError) as error:
             raise ServerStartError(str(error)) from None
-        self._mint = turn_minter(
-            secret=self._turn_secret,
-            port=turn.port,
-            lifetime=config.turn_credential_lifetime,
-            external_host=config.external_host,
-            wallclock=time.time,
-        )
-        return turn
 
     # ---------------------------------------------------------------- the small pages
 

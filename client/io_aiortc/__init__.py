@@ -19,8 +19,8 @@ same DTLS association.  The newest generation with a working pair carries what i
 arrives is taken from all of them.
 
 Read :mod:`.io_transport` first, then :mod:`.io_generation` (ICE) with :mod:`.io_gather` and
-:mod:`.io_sockets`, :mod:`.io_dtls`, :mod:`.io_channels`.  Every name starts with ``io_``: nothing
-here can be had without sockets.
+:mod:`.io_sockets` and :mod:`.io_relay` (TURN), :mod:`.io_dtls`, :mod:`.io_channels`.  Every name
+starts with ``io_``: nothing here can be had without sockets.
 
 Invariants:
 
@@ -104,6 +104,10 @@ BORROWED: Final[tuple[tuple[str, str, str], ...]] = (
     ("aioice.turn.TurnClientUdpProtocol", "peer_to_channel", "whose data is let in"),
     ("aioice.turn.TurnClientUdpProtocol", "receiver", "who is told of data"),
     ("aioice.turn.TurnClientUdpProtocol", "delete", "ends the allocation"),
+    ("aioice.turn.TurnClientUdpProtocol", "refresh", "overridden: the upkeep is ours"),
+    ("aioice.turn.TurnClientUdpProtocol", "request_with_retry", "one transaction, stale nonce too"),
+    ("aioice.stun", "ATTRIBUTES_BY_TYPE", "taught what a drain needs"),
+    ("aioice.stun", "ATTRIBUTES_BY_NAME", "likewise"),
     ("aiortc.RTCCertificate", "_create_ssl_context", "called by RTCDtlsTransport.start"),
     ("aiortc.RTCDtlsTransport", "_recv_next", "asks its ICE transport for _recv"),
     ("aiortc.RTCDtlsTransport", "_write_ssl", "gives its ICE transport what to _send"),

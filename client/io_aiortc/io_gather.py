@@ -6,7 +6,9 @@
     servers, all of them in parallel ──┬─ Binding from every host socket ──> srflx
                                        └─ Allocate (TURN) ─────────────────> relay
 
-Nothing waits for a server but the word that gathering is complete.
+Nothing waits for a server but the word that gathering is complete.  After it a relay is kept at
+each TURN server: one that is lost is asked for again, less and less often, and what is found then
+is a candidate that comes late (RFC 8838), never one that is missed.
 """
 
 from __future__ import annotations
@@ -22,15 +24,18 @@ from typing import Any, Final
 from aioice import Candidate, ice, stun, turn
 from aiortc import rtcicetransport
 
-from ringline.client.io_aiortc.io_sockets import (
+from ringline.client.io_aiortc.io_relay import (
     CHANNEL_REFRESH,
+    RelaySocket,
+    TurnTcp,
+    TurnUdp,
+    know_attributes,
+)
+from ringline.client.io_aiortc.io_sockets import (
     MALFORMED,
     BaseSocket,
     HostSocket,
-    RelaySocket,
     SocketOwner,
-    TurnTcp,
-    TurnUdp,
     make_candidate,
 )
 from ringline.client.io_udp import LinkDriver, UdpSocket
@@ -46,6 +51,24 @@ because a reflexive candidate that is late is a call that is late."""
 
 _MAX_ADDRESSES: Final = 8
 """Local addresses gathered on: each is paired with every remote candidate."""
+
+
+_FIRST_RETRY: Final = 1.0
+"""Seconds until a TURN server that lost our allocation, or did not answer, is asked again."""
+
+_LAST_RETRY: Final = 60.0
+"""Where the doubling of that ends."""
+
+_LOSS_PENALTY: Final = 1000
+"""Of the local preference for each allocation that a server lost: the call does not go back to
+a server that keeps failing while another is there."""
+
+_TRY_ALTERNATE: Final = 300
+_MAX_ALTERNATES: Final = 3
+"""Servers that may name one another for one allocation."""
+
+_HOPELESS: Final = (401, 403, 441)
+"""Errors that will be given again to the same credential."""
 
 
 def local_addresses(config: TransportConfig) -> tuple[str, ...]:
@@ -98,12 +121,15 @@ class Gatherer:
         self._on_complete: Final = on_complete
         self._loop: Final = asyncio.get_running_loop()
         self._hosts: Final[list[HostSocket]] = []
-        self._servers: Final[dict[str, None]] = {}  # URLs asked, in order
+        self._servers: Final[dict[str, IceServer]] = {}  # those asked, by URL, in order
+        self._relays: Final[list[RelaySocket]] = []
+        self._losses: Final[Counter[str]] = Counter()  # by URL
         self._queries: Final[dict[bytes, asyncio.Future[Address]]] = {}
         self._mapped: Final[set[Address]] = set()
         self._pending = 0  # attempts not yet ended
         self._servers_expected = False
         self.complete = False
+        know_attributes()
 
     def gather(self, *, servers_expected: bool) -> None:
         """Bind a socket to each local address; their candidates exist on return."""
@@ -125,9 +151,10 @@ class Gatherer:
         """Ask all of them at once for candidates."""
         self._servers_expected = False
         for server in servers:
-            if server.url in self._servers:
+            known = server.url in self._servers
+            self._servers[server.url] = server  # with a credential that may be a newer one
+            if known:
                 continue
-            self._servers[server.url] = None
             try:
                 parsed = rtcicetransport.parse_stun_turn_uri(server.url)
             except ValueError:
@@ -165,11 +192,59 @@ class Gatherer:
         scheme, transport = parsed["scheme"], parsed.get("transport", "udp")
         address = await self._resolve(parsed["host"], parsed["port"])
         if scheme in ("turn", "turns"):
-            self._attempt(partial(self._allocate, server, parsed, address))
+            self._attempt(partial(self._first_relay, server.url, parsed, address))
         if scheme in ("stun", "turn") and transport == "udp" and not self._relay_only:
             # Every TURN server answers Binding requests too (RFC 8656 §3).
             for socket in self._hosts:
                 self._attempt(partial(self._ask_reflexive, socket, address))
+
+    async def _first_relay(self, url: str, parsed: dict[str, Any], address: Address) -> None:
+        try:
+            await self._allocate(url, parsed, address)
+        except BaseException as error:
+            if not _is_hopeless(error):
+                self._owner.spawn(self._relay_again(url, parsed, address))
+            raise
+
+    async def _relay_again(self, url: str, parsed: dict[str, Any], address: Address) -> None:
+        """Allocate at a server that has failed us, as soon as it can be had."""
+        wait = _FIRST_RETRY
+        while True:
+            await asyncio.sleep(wait)
+            wait = min(2 * wait, _LAST_RETRY)
+            try:
+                async with asyncio.timeout(self._config.gather_timeout):
+                    await self._allocate(url, parsed, address)
+            except (TimeoutError, stun.TransactionError, OSError, *MALFORMED) as error:
+                logger.debug("TURN server still not of use: %s", error)
+                if _is_hopeless(error):
+                    return
+            else:
+                return
+
+    def relay_lost(self, relay: RelaySocket) -> None:
+        """Hear that an allocation is gone: another is made at the same server."""
+        self._dropped["relay lost"] += 1
+        self._relays.remove(relay)
+        self._losses[relay.url] += 1
+        parsed = rtcicetransport.parse_stun_turn_uri(relay.url)
+        assert relay.relay is not None  # noqa: S101 - it is one
+        self._owner.spawn(self._relay_again(relay.url, parsed, relay.relay))
+
+    def relay_leaving(self, relay: RelaySocket, alternate: Address | None) -> None:
+        """Hear that a server drains: the one that it names is asked (RFC 8489 §10)."""
+        self._owner.socket_leaving(relay)
+        if alternate is not None:
+            parsed = rtcicetransport.parse_stun_turn_uri(relay.url)
+            self._attempt(partial(self._allocate_once, relay.url, parsed, alternate))
+
+    async def _allocate_once(self, url: str, parsed: dict[str, Any], address: Address) -> None:
+        """Allocate, unless there is a relay of that server already."""
+        protocol = "tls" if parsed["scheme"] == "turns" else parsed["transport"]
+        for relay in self._relays:
+            if relay.relay == address and relay.protocol == protocol and not relay.leaving:
+                return
+        await self._allocate(url, parsed, address)
 
     async def _resolve(self, host: str, port: int) -> Address:
         try:
@@ -204,7 +279,20 @@ class Gatherer:
                 make_candidate("srflx", mapped, socket.local_preference, related=here)
             )
 
-    async def _allocate(self, server: IceServer, parsed: dict[str, Any], address: Address) -> None:
+    async def _allocate(self, url: str, parsed: dict[str, Any], address: Address) -> None:
+        """Get a relay, of the alternate server where one is named."""
+        for _ in range(_MAX_ALTERNATES + 1):
+            try:
+                return await self._allocate_at(url, parsed, address)
+            except stun.TransactionFailed as error:
+                alternate = error.response.attributes.get("ALTERNATE-SERVER")
+                if error.response.error_code != _TRY_ALTERNATE or alternate in (None, address):
+                    raise
+                address = alternate
+        raise ConnectionError("TURN servers that name each other as alternates")
+
+    async def _allocate_at(self, url: str, parsed: dict[str, Any], address: Address) -> None:
+        server = self._servers[url]
         arguments: dict[str, Any] = {
             "server": address,
             "username": server.username,
@@ -225,19 +313,28 @@ class Gatherer:
             return  # DTLS to the server (RFC 7350) is not spoken
         else:
             client = TurnUdp(**arguments)
-            udp = UdpSocket(client, self._dropped, remote=address, link=self._link)
+            udp = UdpSocket(
+                client, self._dropped, remote=address, link=self._link, on_refused=client.refused
+            )
             client.connection_made(udp)  # type: ignore[arg-type] # as much of one as it uses
         try:
             await client.connect()
-            protocol = "tls" if secure else parsed["transport"]
             # The earlier in the list of servers, the more preferred.
-            preference = 65535 - list(self._servers).index(server.url)
+            preference = 65535 - list(self._servers).index(url)
             relay = RelaySocket(
-                self._owner, client, protocol, preference, hide_related=self._relay_only
+                self._owner,
+                client,
+                keeper=self,
+                url=url,
+                protocol="tls" if secure else parsed["transport"],
+                local_preference=max(0, preference - _LOSS_PENALTY * self._losses[url]),
+                hide_related=self._relay_only,
+                upkeep=self._config.upkeep,
             )
         except BaseException:
             client.transport.close()
             raise
+        self._relays.append(relay)
         self._on_socket(relay)
 
     def handle_answer(self, message: stun.Message) -> bool:
@@ -248,3 +345,7 @@ class Gatherer:
         if not query.done() and message.message_class == stun.Class.RESPONSE:
             query.set_result(message.attributes["XOR-MAPPED-ADDRESS"])
         return True
+
+
+def _is_hopeless(error: BaseException) -> bool:
+    return isinstance(error, stun.TransactionFailed) and error.response.error_code in _HOPELESS

@@ -213,6 +213,7 @@ class Generation(Connection):
             priority=ice.candidate_pair_priority(local, remote, self.ice_controlling),
             direct="relay" not in (local.type, remote.type),
             now=self._loop.time(),
+            foundation=(local.foundation, remote.foundation),
         )
 
     def sort_check_list(self) -> None:
@@ -237,6 +238,7 @@ class Generation(Connection):
         """Sort what a socket read: STUN is for us, the rest for the transport (RFC 7983)."""
         if data[0] > 3:
             if source in socket.authenticated:
+                self._checks.handle_data(socket, source, arrived_at)
                 self._owner.datagram_arrived(data, arrived_at)
             else:
                 self.dropped["unknown source"] += 1
@@ -251,7 +253,7 @@ class Generation(Connection):
         self, socket: BaseSocket, message: stun.Message, source: Address, arrived_at: float
     ) -> None:
         if message.message_class == stun.Class.REQUEST:
-            if not self._closing:
+            if not (self._closing or socket.quiet):
                 self.request_received(message, source, socket)  # type: ignore[arg-type]
             return
         if self._gatherer.handle_answer(message):
@@ -323,6 +325,22 @@ class Generation(Connection):
             self._protocols.remove(socket)  # type: ignore[arg-type]
         self._pump()
 
+    def socket_refused(self, socket: BaseSocket) -> None:
+        """Hear that what the socket sends reaches nobody, from whoever may say so."""
+        self._checks.handle_refused(socket, self._loop.time())
+        # We may be in the middle of sending checks.
+        self._loop.call_soon(self._pump)
+
+    def socket_leaving(self, socket: BaseSocket) -> None:
+        """Hear that the socket will go: another pair is to take over."""
+        self._checks.leave_socket(socket, self._loop.time())
+        self._pump()
+
+    def can_spare(self, socket: BaseSocket) -> bool:
+        """Tell whether the call goes over another pair, one that stays."""
+        pair = self._checks.selected
+        return pair is not None and pair.socket is not socket and not pair.leaving
+
     # Checks
 
     def _pump(self) -> None:
@@ -375,6 +393,7 @@ class Generation(Connection):
             protocol=pair.socket.protocol,
             round_trip=pair.round_trip,
             remote_address=pair.remote,
+            relay=pair.socket.relay,
         )
 
     def sender(self) -> Callable[[bytes], None] | None:

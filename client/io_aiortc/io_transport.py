@@ -365,6 +365,7 @@ class PeerTransport:
             self._path is None
             or path.kind != self._path.kind
             or path.remote_address != self._path.remote_address
+            or path.relay != self._path.relay
         ):
             self._path = path
             self._tell(PathChanged(path=path))

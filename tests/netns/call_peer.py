@@ -6,10 +6,10 @@ the time ``t`` on the machine's monotonic clock, which all processes share:
 * ``{"ready": NAME}``: the server let us in;
 * ``{"state": ..., "call": ID}``: each state that the call goes through;
 * ``{"path": KIND}``: media goes another way;
-* ``{"second": {"seen": n, "heard": n, "loudest": level, "path": ..., "restarts": n,
-  "parity": {"sent": n, "received": n, "recovered": n}}}``: new pictures (by the numbers that they
-  carry) and pieces of 20 ms of true sound, in each second; packets of forward error correction for
-  the picture, so far;
+* ``{"second": {"seen": n, "heard": n, "loudest": level, "path": ..., "relays": [...],
+  "restarts": n, "parity": {"sent": n, "received": n, "recovered": n}}}``: new pictures (by the
+  numbers that they carry) and pieces of 20 ms of true sound, in each second; addresses of the
+  relays on the path; packets of forward error correction for the picture, so far;
 * ``{"back": KIND, "after": seconds}``: a picture, or sound, after a gap of more than 0.3 s;
 * ``{"ended": REASON}``: the last one.
 
@@ -27,6 +27,7 @@ from typing import Any
 import numpy as np
 
 from ringline.client import Call, CallStats, Client, IncomingCall, PathChanged, StateChanged
+from ringline.client.transport import Path
 from ringline.media import SyntheticVideo, SyntheticVoice
 from ringline.media.synthetic import read_frame_number
 
@@ -76,8 +77,15 @@ class Senses:
             await asyncio.sleep(1.0)
             stats = self.call.stats()
             path = None if stats.path is None else stats.path.kind
+            relays = [] if stats.path is None else relays_of(stats.path)
             loudest = round(self.loudest)
-            what = {"seen": self.seen, "heard": self.heard, "loudest": loudest, "path": path}
+            what = {
+                "seen": self.seen,
+                "heard": self.heard,
+                "loudest": loudest,
+                "path": path,
+                "relays": relays,
+            }
             say(second={**what, "restarts": stats.restarts, "parity": parity(stats)})
             self.seen = self.heard = 0
             self.loudest = 0.0
@@ -88,6 +96,12 @@ class Senses:
         self._last[kind] = now
         if gap > GAP:
             say(back=kind, after=gap)
+
+
+def relays_of(path: Path) -> list[str]:
+    """Return the addresses of the relays that the path takes, ours first."""
+    ours = [] if path.relay is None else [path.relay[0]]
+    return ours + ([path.remote_address[0]] if path.remote_type == "relay" else [])
 
 
 def parity(stats: CallStats) -> dict[str, int]:

@@ -23,9 +23,9 @@ BuildInternet = Callable[..., Internet]
 class Peer:
     """A probe on a host, joined to the other one."""
 
-    def __init__(self, internet: Internet, host: Host, role: str) -> None:
-        url = f"turn:{SERVER_ADDRESS}:3478"
-        self.process = internet.start_python(host, PROBE, role, url)
+    def __init__(self, internet: Internet, host: Host, role: str, *urls: str) -> None:
+        urls = urls or (f"turn:{SERVER_ADDRESS}:3478",)
+        self.process = internet.start_python(host, PROBE, role, *urls)
         self.said: list[dict[str, Any]] = []
         self._changed = threading.Condition()
 

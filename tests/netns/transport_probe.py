@@ -1,8 +1,10 @@
 """One end of a transport as a process: JSON lines in and out stand for signaling.
 
-``server ADDRESS``: a TURN and STUN server.  ``offer URL`` and ``answer URL``: a peer; prints
+``server ADDRESS``: a TURN and STUN server.  ``offer URL...`` and ``answer URL...``: a peer; prints
 ``description``, ``candidate``, ``state``, ``path`` and ``media`` lines, takes the other side's
-``description`` and ``candidate``, and the order ``restart``.
+``description`` and ``candidate``, and the order ``restart``.  ``relay-offer`` and ``relay-answer``
+go through relays only, refresh allocations each second, and tell more: the ``relays`` on the path,
+and each ``gap`` of more than 0.1 s in what arrives.
 """
 
 from __future__ import annotations
@@ -10,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from ringline.client.description import Fingerprint
@@ -26,6 +28,7 @@ from ringline.client.io_aiortc import (
     TransportState,
     TransportStateChanged,
 )
+from ringline.client.upkeep import UpkeepConfig
 from ringline.turn.config import TurnConfig
 from ringline.turn.io_service import TurnService
 
@@ -50,9 +53,13 @@ async def lines() -> asyncio.StreamReader:
 
 
 class Peer:
-    def __init__(self, *, offering: bool) -> None:
+    def __init__(self, *, offering: bool, relayed: bool) -> None:
         self.offering = offering
+        self.relayed = relayed
+        self.heard_at: float | None = None
         config = TransportConfig(watch_interval=0.2)
+        if relayed:
+            config = replace(config, policy="relay", upkeep=UpkeepConfig(refresh_every=1.0))
         self.transport = PeerTransport(config, controlling=offering, on_event=self.told)
         self.transport.on_media = self.heard
         self.sequence = 0
@@ -68,12 +75,17 @@ class Peer:
             case PathChanged(path=path):
                 self.hearing = False
                 say(path=path.kind)
+                if self.relayed and path.relay is not None:
+                    say(relays=[path.relay[0], path.remote_address[0]])
             case NetworkChanged():
                 say(state="network changed")
             case _:
                 pass
 
-    def heard(self, _: bytes, __: float) -> None:
+    def heard(self, _: bytes, now: float) -> None:
+        if self.relayed and self.heard_at is not None and now - self.heard_at > 0.1:
+            say(gap=now - self.heard_at)
+        self.heard_at = now
         if not self.hearing:
             self.hearing = True
             say(media=True)
@@ -112,10 +124,12 @@ class Peer:
             await asyncio.sleep(0.02)
 
 
-async def call(url: str, *, offering: bool) -> None:
-    peer = Peer(offering=offering)
+async def call(urls: list[str], *, offering: bool, relayed: bool) -> None:
+    peer = Peer(offering=offering, relayed=relayed)
     peer.transport.gather()
-    peer.transport.add_ice_servers([IceServer(url=url, username="alice", credential="secret")])
+    peer.transport.add_ice_servers(
+        [IceServer(url=url, username="alice", credential="secret") for url in urls]
+    )
     if offering:
         peer.describe()
     talking = asyncio.create_task(peer.talk())
@@ -130,4 +144,6 @@ if __name__ == "__main__":
     if sys.argv[1] == "server":
         asyncio.run(serve(sys.argv[2]))
     else:
-        asyncio.run(call(sys.argv[2], offering=sys.argv[1] == "offer"))
+        role = sys.argv[1]
+        relay_only = role.startswith("relay-")
+        asyncio.run(call(sys.argv[2:], offering=role.endswith("offer"), relayed=relay_only))

@@ -24,6 +24,9 @@ def test_a_server_has_keys_or_is_for_trying_out() -> None:
         {"message_burst": 0},
         {"allowed_origins": ("banana",)},
         {"min_ring_time": 10.0, "max_ring_time": 9.0},
+        {"turn_urls": ("relay.example:3478",), "turn_secret": "shared"},
+        {"turn_urls": ("turn:relay.example:99999",), "turn_secret": "shared"},
+        {"turn_secret": None, "turn_urls": ("turn:relay.example:3478",)},
     ],
 )
 def test_a_field_that_cannot_be_meant_so_is_named(wrong: dict[str, Any]) -> None:

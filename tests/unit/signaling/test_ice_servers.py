@@ -47,5 +47,36 @@ def test_ipv6_addresses_get_brackets() -> None:
     assert servers[0].urls == ("stun:[2001:db8::1]:3478",)
 
 
+def test_other_servers_come_after_ours_with_a_credential_that_they_take() -> None:
+    others = ("turn:a.example:3478?transport=udp", "turns:b.example:5349")
+    mint = turn_minter(
+        secret="s3cret",
+        port=3478,
+        lifetime=600.0,
+        external_host=None,
+        wallclock=lambda: NOW,
+        others=others,
+    )
+    servers, _ = mint("ann", "CALL", "192.0.2.7")
+    assert servers[-1].urls == others
+    assert servers[-1].username == "1800000600:ann:CALL"
+    assert servers[-1].credential == servers[1].credential
+    assert len(servers) == 3
+
+
+def test_other_servers_may_be_all_that_there_are() -> None:
+    mint = turn_minter(
+        secret="s3cret",
+        port=None,
+        lifetime=600.0,
+        external_host=None,
+        wallclock=lambda: NOW,
+        others=("turn:a.example",),
+    )
+    servers, expires_in_ms = mint("ann", "CALL", "192.0.2.7")
+    assert [server.urls for server in servers] == [("turn:a.example",)]
+    assert expires_in_ms == 600_000
+
+
 def test_without_turn_there_are_none() -> None:
     assert no_ice_servers("ann", "CALL", "192.0.2.7") == MintedServers((), 0)
