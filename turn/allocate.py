@@ -297,13 +297,19 @@ class Allocator:
         return None
 
     def _turn_away(self, request: Request) -> None:
-        """Refuse an allocation on a server about to stop (RFC 8489 §10, RFC 8656 §7.2)."""
+        """Refuse an allocation on a server about to stop (RFC 8656 §7.2)."""
+        if not self.name_alternate(request):
+            self._responder.refuse(request, ErrorCode.INSUFFICIENT_CAPACITY)
+
+    def name_alternate(self, request: Request) -> bool:
+        """Name the server to ask instead, if one is configured (RFC 8489 §10)."""
         alternate = self._config.alternate_server
         if alternate is None:
-            self._responder.refuse(request, ErrorCode.INSUFFICIENT_CAPACITY)
-        else:
-            address = parse_address(alternate)
-            self._responder.refuse(request, ErrorCode.TRY_ALTERNATE, (ALTERNATE_SERVER, address))
+            return False
+        self._responder.refuse(
+            request, ErrorCode.TRY_ALTERNATE, (ALTERNATE_SERVER, parse_address(alternate))
+        )
+        return True
 
     def _begin(self, request: Request) -> None:
         message = request.message

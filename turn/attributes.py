@@ -36,6 +36,7 @@ __all__ = [
     "CHANNEL_NUMBER",
     "DATA",
     "DONT_FRAGMENT",
+    "DRAIN_AWARE",
     "ERROR_CODE",
     "EVEN_PORT",
     "FINGERPRINT_NUMBER",
@@ -304,6 +305,9 @@ ADDRESS_ERROR_CODE: Final = _address_error_code()
 PASSWORD_ALGORITHMS: Final = _algorithms(0x8002, "PASSWORD-ALGORITHMS", _MAX_ALGORITHMS)
 SOFTWARE: Final = _text(0x8022, "SOFTWARE", 763)
 ALTERNATE_SERVER: Final = _address(0x8023, "ALTERNATE-SERVER", masked=False)
+# Of no RFC.  In a Refresh: the client takes a 300 for it.  In the answer: the server drains and
+# names nobody else.  Comprehension-optional, so that who does not know it passes over it.
+DRAIN_AWARE: Final = _flag(0xC0DA, "DRAIN-AWARE")
 # What the drafts of RFC 8656 numbered it, and coturn's clients up to 4.6 at least still send.
 ADDITIONAL_ADDRESS_FAMILY_DRAFT: Final = _number(
     0x8032, "ADDITIONAL-ADDRESS-FAMILY of the drafts", "!B3x"
@@ -334,5 +338,6 @@ ATTRIBUTES: Final[tuple[Attribute[Any], ...]] = (
     SOFTWARE,
     ALTERNATE_SERVER,
     ADDITIONAL_ADDRESS_FAMILY_DRAFT,
+    DRAIN_AWARE,
 )
 """The table: every row, ascending by number."""

@@ -14,6 +14,7 @@ from ringline.turn.allocate import Allocator, granted_lifetime
 from ringline.turn.allocation import Allocation, Allocations
 from ringline.turn.attributes import (
     CHANNEL_NUMBER,
+    DRAIN_AWARE,
     LIFETIME,
     REQUESTED_ADDRESS_FAMILY,
     XOR_PEER_ADDRESS,
@@ -22,7 +23,7 @@ from ringline.turn.commands import Command, SetChannel
 from ringline.turn.config import TurnConfig
 from ringline.turn.error_codes import ErrorCode
 from ringline.turn.peer_policy import PeerPolicy, Verdict
-from ringline.turn.respond import Request, Responder
+from ringline.turn.respond import AttributeValue, Request, Responder
 from ringline.turn.stun import Method
 
 __all__ = ["Maintainer"]
@@ -88,9 +89,16 @@ class Maintainer:
             self._responder.succeed(request, (LIFETIME, 0))
             self._allocator.release(allocation, families)
             return None
+        leave = self._allocator.draining and request.message.get(DRAIN_AWARE) is not None
+        if leave and self._config.alternate_server is not None:
+            # RFC 8489 §10 allows it for any request, but a client that does not expect it would
+            # give up its allocation, which lives on.
+            self._allocator.name_alternate(request)
+            return None
         lifetime = granted_lifetime(requested, self._config)
         self._allocations.extend(allocation, families, now + lifetime)
-        self._responder.succeed(request, (LIFETIME, int(lifetime)))
+        draining: tuple[AttributeValue, ...] = ((DRAIN_AWARE, True),) if leave else ()
+        self._responder.succeed(request, (LIFETIME, int(lifetime)), *draining)
         return None
 
     def _create_permission(
