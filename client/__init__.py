@@ -48,6 +48,7 @@ if TYPE_CHECKING:
         QualityChanged,
         RemoteMuted,
         SendingPaused,
+        SendingReduced,
         StateChanged,
         VideoRequested,
     )
@@ -74,6 +75,7 @@ __all__ = [
     "RemoteMuted",
     "RinglineError",
     "SendingPaused",
+    "SendingReduced",
     "ServerUnreachableError",
     "StateChanged",
     "UnauthorizedError",
@@ -92,6 +94,7 @@ _HOMES = {
             "QualityChanged",
             "RemoteMuted",
             "SendingPaused",
+            "SendingReduced",
             "StateChanged",
             "VideoRequested",
         ),

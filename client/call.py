@@ -47,6 +47,7 @@ from ringline.client.events import (
     PathChanged,
     RemoteMuted,
     SendingPaused,
+    SendingReduced,
     StateChanged,
     VideoRequested,
 )
@@ -76,7 +77,7 @@ from ringline.media.frames import AudioFrame, Kind, VideoFrame
 from ringline.media.get_stats import StatsReport
 from ringline.media.quality import QualityChanged
 from ringline.media.send.encode import PauseReason
-from ringline.media.send.events import VideoPaused, VideoResumed
+from ringline.media.send.events import CpuLimitChanged, VideoPaused, VideoResumed
 from ringline.media.session import SessionConfig, SessionStats
 from ringline.media.sink import AudioSink, VideoSink
 from ringline.media.source import AudioSource, VideoSource
@@ -827,6 +828,8 @@ class Call:
                 self._event(SendingPaused("video", paused=True, reason=_PAUSED[event.reason]))
             case VideoResumed():
                 self._event(SendingPaused("video", paused=False, reason="video goes on"))
+            case CpuLimitChanged(limited=limited):
+                self._event(SendingReduced("video", reduced=limited, reason=_REDUCED[limited]))
             case QualityChanged():
                 self._event(event)
 
@@ -884,6 +887,11 @@ _ACCEPTED: Final = (CallState.CONNECTING, CallState.CONNECTED, CallState.RECONNE
 
 _PAUSED: Final[dict[PauseReason, str]] = {
     PauseReason.BANDWIDTH: "video paused: your network has no room for it",
+}
+
+_REDUCED: Final = {
+    True: "picture smaller: this computer is busy",
+    False: "picture as before: this computer is not busy any more",
 }
 
 _FAILURES: Final[dict[EndReason, tuple[type[CallFailedError], str]]] = {

@@ -16,6 +16,7 @@ __all__ = [
     "QualityChanged",
     "RemoteMuted",
     "SendingPaused",
+    "SendingReduced",
     "StateChanged",
     "VideoRequested",
 ]
@@ -68,6 +69,20 @@ class SendingPaused:
 
 
 @dataclass(frozen=True, slots=True)
+class SendingReduced:
+    """We send less of a picture than there is, because this computer is busy, or all again.
+
+    Attributes:
+        reason: One line for a person, for instance ``"picture smaller: this computer is busy"``.
+
+    """
+
+    kind: Kind
+    reduced: bool
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Ended:
     """The last event of a call.
 
@@ -87,6 +102,7 @@ CallEvent = (
     | RemoteMuted
     | VideoRequested
     | SendingPaused
+    | SendingReduced
     | QualityChanged
     | Ended
 )

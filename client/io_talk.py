@@ -31,6 +31,7 @@ from ringline.client.events import (
     QualityChanged,
     RemoteMuted,
     SendingPaused,
+    SendingReduced,
     StateChanged,
     VideoRequested,
 )
@@ -231,6 +232,8 @@ class _Talk:
                 tell("muted", f"{peer} {verb} {what}", kind=kind, muted=muted)
             case SendingPaused(kind, paused, reason):
                 tell("paused", reason, kind=kind, paused=paused, reason=reason)
+            case SendingReduced(kind, reduced, reason):
+                tell("reduced", reason, kind=kind, reduced=reduced, reason=reason)
             case QualityChanged(direction, quality):
                 tell(
                     "quality",

@@ -148,6 +148,8 @@ class MediaSession:
         owner = self._job_owners.pop(id(job), None)
         if owner is not None:
             owner.handle_job(job, now)
+        if owner is self._receive:
+            self._send.handle_decoding(job.seconds, now)
 
     def set_connected(self, connected: bool, now: float) -> None:
         """Tell whether datagrams get through; a new session starts unconnected."""
@@ -187,6 +189,9 @@ class MediaSession:
 
     def handle_timeout(self, now: float) -> None:
         """Do what is due at ``now``."""
+        due = self.poll_timeout()
+        if due is not None and due <= now:
+            self._send.handle_lateness(now - due, now)
         for pipeline in (self._send, self._receive):
             due = pipeline.poll_timeout()
             if due is not None and due <= now:

@@ -145,6 +145,8 @@ class Vp8Encoder:
     def set_cpu_used(self, cpu_used: int) -> None:
         """Change the speed: see :meth:`VideoEncoder.set_cpu_used`."""
         check_cpu_used(cpu_used)
+        if cpu_used == self._cpu_used:
+            return
         self._cpu_used = cpu_used
         self._control(Control.SET_CPU_USED, self._ffi.cast("int", cpu_used))
 

@@ -15,6 +15,7 @@ Invariants:
 from __future__ import annotations
 
 import logging
+import math
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final
@@ -23,6 +24,7 @@ from ringline.media.codecs.registry import CodecRegistry
 from ringline.media.codecs.video_codec import Reference, Vp8Config
 from ringline.media.frames import EncodedPicture, VideoFrame
 from ringline.media.send.capture import VideoTiming
+from ringline.media.send.cpu_budget import CpuBudget, CpuBudgetConfig
 from ringline.media.send.encode_job import EncoderSlot, PrepareEncoderJob, VideoEncodeJob
 from ringline.media.send.limitation import LimitationReason
 from ringline.media.send.references import ReferenceConfig, ReferencePlan
@@ -70,6 +72,8 @@ class EncodeConfig:
 
     scale: ScaleConfig = field(default_factory=ScaleConfig)
 
+    cpu: CpuBudgetConfig = field(default_factory=CpuBudgetConfig)
+
 
 class SkipReason(Enum):
     """Why a picture was not encoded."""
@@ -103,6 +107,7 @@ class VideoEncode:
         selects_references: Whether the receiver can ask for frames from a picture that it has.
 
     Attributes:
+        cpu: What this computer has time for.
         references: What frames are predicted from; :obj:`None` if that was not negotiated.
         skipped: Pictures not encoded, by reason.
         paused: Why no picture is sent, or :obj:`None`.
@@ -118,6 +123,7 @@ class VideoEncode:
         now: float,
         selects_references: bool = False,
     ) -> None:
+        self.cpu: Final = CpuBudget(config.cpu, now=now)
         self.references: Final = ReferencePlan(config.references) if selects_references else None
         self.timing: Final = VideoTiming()
         self.skipped: Final[dict[SkipReason, int]] = dict.fromkeys(SkipReason, 0)
@@ -130,6 +136,7 @@ class VideoEncode:
         self._bitrate = 0
         self._settled = 0  # what the rate will be once a queue is emptied
         self._out: VideoEncodeJob | None = None
+        self._ordered_at = 0.0  # when it was given out
         self._key_wanted = True
         self._key_at: float | None = None  # when the last key frame was ordered
         self._ahead = 0.0  # bits encoded beyond the rate
@@ -151,14 +158,16 @@ class VideoEncode:
         return self._scale.scaling.frame_rate
 
     @property
-    def scaled(self) -> bool:
-        """Whether bandwidth makes the picture smaller or slower than it could be."""
-        return self._scale.scaling.numerator != 8 or self.frame_rate < 30
-
-    @property
     def limitation(self) -> LimitationReason:
-        """What keeps the picture below what its source gives."""
-        return "bandwidth" if self.paused is not None or self.scaled else "none"
+        """What keeps the picture below what its source gives: of two reasons the narrower one."""
+        scaling, limits = self._scale.scaling, self.cpu.limits
+        if (
+            self.paused is not None
+            or scaling.numerator < limits.ceiling.numerator
+            or scaling.frame_rate < limits.ceiling.frame_rate
+        ):
+            return "bandwidth"
+        return "cpu" if limits.reduces else "none"
 
     def set_bitrate(
         self, bitrate: int, target: int, now: float, *, settled: int | None = None
@@ -250,8 +259,16 @@ class VideoEncode:
         self._observe_cadence(now if frame.captured_at is None else frame.captured_at)
         if self.paused is not None:
             return self._skipped(SkipReason.PAUSED)
+        if self._out is not None:  # the longer it is away, the sooner that is to be known
+            self.cpu.handle_picture(now - self._ordered_at, self._least_interval(), now)
+        self.cpu.update(self._scale.scaling, self._source_rate(), now)
         if self._scale.update(
-            self._settled, frame.width, frame.height, now, key_due=self._key_wanted
+            self._settled,
+            frame.width,
+            frame.height,
+            now,
+            key_due=self._key_wanted,
+            ceiling=self.cpu.limits.ceiling,
         ):
             self._ahead = 0.0  # what the last size left behind must not delay the next
         if self._out is not None:
@@ -272,6 +289,7 @@ class VideoEncode:
         if job is not self._out:
             return None
         self._out = None
+        self.cpu.handle_picture(now - self._ordered_at, self._least_interval(), now)
         if job.error is not None:
             # Once a call is enough of a warning; the count tells the rest.
             level = logging.DEBUG if self.skipped[SkipReason.FAILED] else logging.WARNING
@@ -315,6 +333,7 @@ class VideoEncode:
         self._size = size
         force_key, self._key_wanted = self._key_wanted, False
         reference = Reference.LAST
+        self._ordered_at = now
         if force_key:
             self._key_at = now
         elif self.references is not None:
@@ -330,8 +349,17 @@ class VideoEncode:
             bitrate=bitrate,
             force_key=force_key,
             reference=reference,
+            cpu_used=self.cpu.limits.cpu_used,
         )
         return self._out
+
+    def _source_rate(self) -> float:
+        """Return the pictures a second that the source gives; many before that is known."""
+        return VIDEO_CLOCK_RATE / self._interval if self._interval else math.inf
+
+    def _least_interval(self) -> float:
+        """Return the seconds between two pictures that are encoded."""
+        return max(1 / self.frame_rate, self._interval / VIDEO_CLOCK_RATE)
 
     def _observe_cadence(self, captured_at: float) -> None:
         """Follow the camera's own frame rate, whatever we make of its pictures."""

@@ -84,6 +84,8 @@ class VideoEncodeJob:
         bitrate: That the encoder is told.
         force_key: Whether it must be a key frame.
         reference: What it is to be predicted from, if it need not.
+        size: Width and height that it is scaled to.
+        cpu_used: Speed of the encoder; :obj:`None` leaves it as it is.
         picture: The result; :obj:`None` if the encoder let it go or failed.
         error: What it failed with.
         seconds: See :class:`~ringline.media.jobs.Job`.
@@ -103,6 +105,7 @@ class VideoEncodeJob:
         bitrate: int,
         force_key: bool,
         reference: Reference = Reference.LAST,
+        cpu_used: int | None = None,
     ) -> None:
         self.seconds = 0.0
         self.media_time: Final = media_time
@@ -115,8 +118,9 @@ class VideoEncodeJob:
         self.error: Exception | None = None
         self._lane: Final = lane
         self._slot: Final = slot
+        self.size: Final = size
+        self.cpu_used: Final = cpu_used
         self._frame: Final = frame
-        self._size: Final = size
 
     @property
     def lane(self) -> str:
@@ -128,8 +132,10 @@ class VideoEncodeJob:
         try:
             encoder = self._slot.get()
             encoder.set_bitrate(self.bitrate)
+            if self.cpu_used is not None:
+                encoder.set_cpu_used(self.cpu_used)
             self.picture = encoder.encode(
-                _scaled(self._frame, self._size),
+                _scaled(self._frame, self.size),
                 media_time=self._encoder_time,
                 duration=self.duration,
                 force_key=self.force_key,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from ringline.media.send.encode import PauseReason
 
 __all__ = [
+    "CpuLimitChanged",
     "SendEvent",
     "SentPictureChanged",
     "TargetBitrateChanged",
@@ -43,6 +44,19 @@ class VideoResumed:
 
 
 @dataclass(frozen=True, slots=True)
+class CpuLimitChanged:
+    """This computer has become too busy to send what the network would take, or not any more.
+
+    Attributes:
+        limited: Whether the picture is smaller or slower for it.
+
+    """
+
+    mid: str
+    limited: bool
+
+
+@dataclass(frozen=True, slots=True)
 class SentPictureChanged:
     """Pictures are sent in another size, or the first is sent.
 
@@ -57,4 +71,4 @@ class SentPictureChanged:
     height: int
 
 
-SendEvent = TargetBitrateChanged | VideoPaused | VideoResumed | SentPictureChanged
+SendEvent = TargetBitrateChanged | VideoPaused | VideoResumed | SentPictureChanged | CpuLimitChanged

@@ -64,6 +64,7 @@ from ringline.media.rtp.rtcp import (
 from ringline.media.send.encode import EncodeConfig, PauseReason, SkipReason
 from ringline.media.send.encode_job import VideoEncodeJob
 from ringline.media.send.events import (
+    CpuLimitChanged,
     SendEvent,
     SentPictureChanged,
     TargetBitrateChanged,
@@ -266,6 +267,16 @@ class SendPipeline:
             for packet in stream.protect(packets, key=picture.key):
                 self._queue(packet, Priority.FEC, stream.parameters.mid, now)
             self._drop_if_overfull(stream)
+
+    def handle_decoding(self, seconds: float, now: float) -> None:
+        """Take how long this computer took to decode a frame that came."""
+        for stream in self._video.values():
+            stream.encode.cpu.handle_decoding(seconds, now)
+
+    def handle_lateness(self, late: float, now: float) -> None:
+        """Take by how many seconds a timer of the session came late."""
+        for stream in self._video.values():
+            stream.encode.cpu.handle_lateness(late, now)
 
     def handle_rtcp(self, packet: RtcpPacket, now: float) -> None:
         """Take what concerns our streams; anything else is passed over."""
@@ -625,8 +636,8 @@ class SendPipeline:
             stream.encode.set_bitrate(
                 stream.stats.target_bitrate, settled, now, settled=lasting.video // len(active)
             )
-            stream.limitation.update(stream.encode.limitation, stream.encode.size, now)
             self._announce(stream, before)
+            self._limit(stream, now)
 
     def _protect(self, active: list[VideoStream], now: float) -> Protection:
         """Let the policy of each stream decide; return what the budget has to know of it."""
@@ -655,6 +666,12 @@ class SendPipeline:
             self._events.append(VideoPaused(mid, after))
         elif after is None and before is not None:
             self._events.append(VideoResumed(mid))
+
+    def _limit(self, stream: VideoStream, now: float) -> None:
+        before, reason = stream.limitation.reason, stream.encode.limitation
+        stream.limitation.update(reason, stream.encode.size, now)
+        if (before == "cpu") is not (reason == "cpu"):
+            self._events.append(CpuLimitChanged(stream.parameters.mid, reason == "cpu"))
 
 
 def _fill_counts(stats: SendStreamStats, stream: TransmitStream) -> None:

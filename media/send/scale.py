@@ -154,7 +154,14 @@ class ScalePolicy:
         return self._scaling
 
     def update(
-        self, bitrate: int, width: int, height: int, now: float, *, key_due: bool = False
+        self,
+        bitrate: int,
+        width: int,
+        height: int,
+        now: float,
+        *,
+        key_due: bool = False,
+        ceiling: Scaling | None = None,
     ) -> bool:
         """Reconsider for the next picture; return whether the size changed.
 
@@ -164,6 +171,7 @@ class ScalePolicy:
             height: Likewise.
             now: The present.
             key_due: The next picture is a key frame whatever its size.
+            ceiling: What this computer can make at most (:mod:`.cpu_budget`); holds at once.
 
         """
         if not self._begun:
@@ -176,11 +184,13 @@ class ScalePolicy:
         if self._restarting:
             self._bitrate = min(self._bitrate, float(bitrate))
         bitrate = int(self._bitrate)
-        self._set_frame_rate(bitrate)
+        ceiling = ceiling or Scaling()
+        self._set_frame_rate(bitrate, ceiling.frame_rate)
         rung = _NUMERATORS.index(self._scaling.numerator)
-        goal = self._wanted(rung, bitrate, width * height, key_due=key_due)
+        highest = _NUMERATORS.index(ceiling.numerator)
+        goal = max(self._wanted(rung, bitrate, width * height, key_due=key_due), highest)
         self._restarting = False
-        if not self._begun:
+        if not self._begun or rung < highest:
             self._begun = True
             return self._go(goal, rung)
         if goal == rung:
@@ -248,7 +258,7 @@ class ScalePolicy:
             return known
         return quantizer_for(bitrate, source * (_NUMERATORS[goal] / 8) ** 2)
 
-    def _set_frame_rate(self, bitrate: int) -> None:
+    def _set_frame_rate(self, bitrate: int, ceiling: float) -> None:
         config = self._config
         current = self._scaling.frame_rate
         needed = self.difficulty.quantizer_at(bitrate)
@@ -263,6 +273,7 @@ class ScalePolicy:
             break
         else:
             frame_rate = config.least_frame_rate
+        frame_rate = min(frame_rate, ceiling)
         if frame_rate != current:
             self._scaling.frame_rate = frame_rate
             self.difficulty.handle_frame_rate(_steps_by_frame_rate(frame_rate / current))

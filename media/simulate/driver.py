@@ -2,7 +2,8 @@
 
 The counterpart of :mod:`ringline.media.driver` for tests and experiments.  Nothing waits: the
 clock, which starts at 0.0, jumps to whatever is due next, so a minute of a call takes as long as
-its computing does.  Codec jobs run in place and take no virtual time.
+its computing does.  Codec jobs run in place and take no virtual time, unless a node says how
+much (:attr:`Node.job_seconds`).
 
 Invariants:
 
@@ -81,6 +82,8 @@ class Node:
         on_audio: Called with each 20 ms of sound and the simulation's time when it is due.
         on_video: Called with each picture, likewise.
         on_event: Called with each event, likewise.
+        job_seconds: Tells how long a job takes, as if on a thread of its lane's own; :obj:`None`
+            for no time at all.
         on_arrived: Called with the size on the wire of each datagram that comes, likewise.
 
     """
@@ -95,6 +98,8 @@ class Node:
         self.on_video: Callable[[VideoFrame, float], None] | None = None
         self.on_event: Callable[[object, float], None] | None = None
         self.on_arrived: Callable[[int, float], None] | None = None
+        self.job_seconds: Callable[[Job], float] | None = None
+        self._lane_free_at: Final[dict[str, float]] = {}
         self._simulation: Final = simulation
         self._reached = 0.0  # the latest timeout that was handled, on the node's clock
         self._asked: float | None = endpoint.poll_timeout()  # on the node's clock
@@ -134,8 +139,11 @@ class Node:
         endpoint, now = self.endpoint, self._simulation.now
         own_now = self.now
         while (job := endpoint.poll_job()) is not None:
-            job.run()
-            endpoint.handle_job(job, own_now)
+            if self.job_seconds is None:
+                job.run()
+                endpoint.handle_job(job, own_now)
+            else:
+                self._start(job, self.job_seconds(job), now)
         while (data := endpoint.poll_datagram(own_now)) is not None:
             if self._out is not None:
                 self._simulation.send(data, self._out, self._peer)
@@ -149,6 +157,19 @@ class Node:
             if self.on_event is not None:
                 self.on_event(event, now)
         self._asked = endpoint.poll_timeout()
+
+    def _start(self, job: Job, seconds: float, now: float) -> None:
+        """Let a job take its time, behind those of its lane."""
+
+        def finish(_: float) -> None:
+            job.run()
+            job.seconds = seconds
+            self.endpoint.handle_job(job, self.now)
+            self.drain()
+
+        ends_at = max(now, self._lane_free_at.get(job.lane, now)) + seconds
+        self._lane_free_at[job.lane] = ends_at
+        self._simulation.at(ends_at, finish)
 
 
 class Simulation:

@@ -51,7 +51,8 @@ def test_two_people_talk_and_one_records(server: str, tmp_path: Path) -> None:
         assert (path["path"], path["kind"]) == ("direct", "host")
         assert len(side.of_type("stats")) in (3, 4)
         last = side.of_type("stats")[-1]
-        assert last["received"]["width"] == 640
+        # A machine that is busy with other tests may send a smaller one: it is the CPU ladder's.
+        assert last["received"]["width"] in (640, 480, 320, 240, 160)
         assert last["sent"]["bitrate"] > 50_000
         (ended,) = side.of_type("ended")
         assert ended["reason"] == "hangup"

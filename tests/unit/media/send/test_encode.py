@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -138,7 +139,7 @@ def test_a_rate_too_low_for_the_size_scales_the_picture_down(fake_codecs: Any) -
     assert camera.stage.size == (320, 180)
     assert fake_codecs.video[0].sizes[0] == (640, 360)
     assert fake_codecs.video[0].sizes[-1] == (320, 180)
-    assert camera.stage.scaled
+    assert camera.stage.limitation == "bandwidth"
     assert camera.stage.frame_rate == 10.0
     assert len(fake_codecs.video) == 1
 
@@ -190,3 +191,86 @@ def test_the_encoder_follows_a_slow_camera(fake_codecs: Any) -> None:
 def test_a_pause_is_no_slow_camera(fake_codecs: Any) -> None:
     told = told_durations(fake_codecs, [0.0, 1 / 30, 5.0, 5.0 + 1 / 30], {0, 1, 2, 3})
     assert told == [3_000] * 4
+
+
+class Lane:
+    """A camera of 30 pictures a second, and an encoder that takes its time for each."""
+
+    def __init__(self, codecs: Any, seconds: Callable[[VideoEncodeJob], float]) -> None:
+        self.stage = VideoEncode(EncodeConfig(), codecs=codecs, mid="1", now=0.0)
+        self.stage.set_bitrate(2_000_000, 2_000_000, 0.0)
+        self.seconds = seconds
+        self.now = 0.0
+        self.encoded: list[tuple[int, int]] = []
+        self.speeds: list[int | None] = []
+        self._out: tuple[float, VideoEncodeJob] | None = None
+
+    def run(self, seconds: float) -> int:
+        before = len(self.encoded)
+        for _ in range(round(seconds * 30)):
+            if self._out is not None and self._out[0] <= self.now:
+                ends_at, job = self._out
+                self._out = None
+                job.run()
+                self.stage.handle_job(job, ends_at)
+                self.encoded.append(job.size)
+                self.speeds.append(job.cpu_used)
+            job_or_none = self.stage.handle_frame(frame(self.now), self.now, queue_seconds=0.0)
+            if job_or_none is not None:
+                self._out = self.now + self.seconds(job_or_none), job_or_none
+            self.now += 1 / 30
+        return len(self.encoded) - before
+
+
+def limitation(lane: Lane) -> str:
+    return lane.stage.limitation
+
+
+def test_an_encoder_that_is_fast_enough_keeps_the_whole_picture(fake_codecs: Any) -> None:
+    lane = Lane(fake_codecs, lambda _: 0.02)
+    assert lane.run(20.0) >= 598
+    assert set(lane.encoded) == {(640, 360)}
+    assert set(lane.speeds) == {-6}
+    assert limitation(lane) == "none"
+
+
+def test_a_slow_encoder_hurries_then_makes_fewer_then_smaller_pictures(fake_codecs: Any) -> None:
+    faster = {-6: 1.0, -8: 0.7, -12: 0.63}
+
+    def lasting(whole: float) -> Callable[[VideoEncodeJob], float]:
+        def seconds(job: VideoEncodeJob) -> float:
+            assert job.cpu_used is not None
+            return whole * faster[job.cpu_used] * (job.size[0] / 640) ** 2
+
+        return seconds
+
+    lane = Lane(fake_codecs, lasting(0.030))  # 0.9 of the time between two pictures
+    lane.run(5.0)
+    assert lane.stage.cpu.limits.cpu_used == -8
+    assert lane.run(5.0) >= 149  # all of them
+    assert limitation(lane) == "none"
+    lane.seconds = lasting(0.07)
+    lane.run(5.0)
+    assert lane.encoded[-1] == (640, 360)
+    assert 70 <= lane.run(5.0) <= 105
+    assert limitation(lane) == "cpu"
+    lane.seconds = lasting(0.4)
+    lane.run(5.0)
+    assert lane.encoded[-1][0] <= 320
+    assert lane.run(5.0) >= 49  # still a moving picture
+    lane.seconds = lasting(0.005)
+    lane.run(30.0)
+    assert lane.encoded[-1] == (640, 360)
+    assert lane.run(5.0) >= 149
+    assert limitation(lane) == "none"
+    assert lane.stage.cpu.limits.cpu_used == -6
+
+
+def test_bandwidth_is_named_where_it_is_narrower_than_the_computer(fake_codecs: Any) -> None:
+    lane = Lane(fake_codecs, lambda _: 0.06)
+    lane.run(5.0)
+    assert limitation(lane) == "cpu"
+    lane.stage.set_bitrate(60_000, 100_000, lane.now)
+    lane.run(10.0)
+    assert lane.encoded[-1][0] < 640
+    assert limitation(lane) == "bandwidth"
