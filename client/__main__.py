@@ -372,6 +372,12 @@ def turn(
         int | None,
         typer.Option(min=0, max=65535, help="Show /metrics and /health here, on loopback."),
     ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            min=0, max=64, help="Processes on one port, on Linux; 0: one a core.  [default: 1]"
+        ),
+    ] = None,
     config: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Settings in TOML; options are stronger."),
@@ -395,6 +401,7 @@ def turn(
             "tls_private_key": tls_private_key,
             "tls_port": tls_port,
             "metrics_port": metrics_port,
+            "workers": workers,
         }
         io_turn.run(given, config=config, json_lines=json_lines)
 

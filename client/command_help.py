@@ -89,6 +89,7 @@ Examples:
   ringline turn --host 192.0.2.1 --host 2001:db8::1 --user ann:secret      IPv4 and IPv6
   ringline turn --config turn.toml --metrics-port 9641
   ringline turn --user ann:secret --allow-peer 192.168.0.0/16
+  ringline turn --config turn.toml --workers 0           a process for each core
 
 \b
 A file:

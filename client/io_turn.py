@@ -10,9 +10,9 @@ from typing import Any
 
 from ringline.client.errors import LocalError
 from ringline.client.io_serve import run as run_server
-from ringline.turn import ConfigError, ListenError, TurnService
+from ringline.turn import ConfigError, ListenError
 from ringline.turn.addresses import format_address
-from ringline.turn.io_run import run_service
+from ringline.turn.io_run import Serving, run_service
 from ringline.turn.settings import load_settings
 
 __all__ = ["read_users", "run"]
@@ -57,7 +57,7 @@ def run(given: Mapping[str, Any], *, config: Path | None, json_lines: bool) -> N
     except ConfigError as error:
         raise LocalError(str(error)) from None
 
-    def announce(service: TurnService, metrics_port: int | None) -> None:
+    def announce(service: Serving, metrics_port: int | None) -> None:
         print(_describe(service, metrics_port, json_lines=json_lines), flush=True)  # noqa: T201
 
     try:
@@ -72,7 +72,7 @@ def _join(hosts: Sequence[str], port: int) -> str:
     return " and ".join(format_address((host, port)) for host in hosts)
 
 
-def _describe(service: TurnService, metrics_port: int | None, *, json_lines: bool) -> str:
+def _describe(service: Serving, metrics_port: int | None, *, json_lines: bool) -> str:
     if json_lines:
         return json.dumps(
             {
@@ -82,12 +82,15 @@ def _describe(service: TurnService, metrics_port: int | None, *, json_lines: boo
                 "port": service.port,
                 "tls_port": service.tls_port,
                 "metrics_port": metrics_port,
+                "workers": service.workers,
             }
         )
     by = "UDP and TCP" if service.tcp else "UDP"
     lines = [f"TURN: {_join(service.hosts, service.port)}, {by}"]
     if service.tls_port is not None:
         lines.append(f"TLS:  {_join(service.hosts, service.tls_port)}")
+    if service.workers > 1:
+        lines.append(f"workers: {service.workers}")
     if metrics_port is not None:
         lines.append(f"metrics and health: http://127.0.0.1:{metrics_port}/metrics")
     lines.append("SIGTERM or Ctrl-C lets the calls end first, a second one does not")

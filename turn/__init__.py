@@ -13,7 +13,9 @@
 
 ``server`` and all below it do no I/O and read no clock; ``io_service`` and ``io_stream`` have the
 sockets, the timer and no decisions.  Where it was built, ``_relay`` (C) passes on what the channels
-allow, and leaves the rest to ``server``.  Run one inside an asyncio program::
+allow, and leaves the rest to ``server``.  ``io_workers`` runs several processes on one port, which
+share what ``fleet`` says and hand over to each other by ``io_link``.  Run one inside an asyncio
+program::
 
     config = TurnConfig(host="192.0.2.1", secrets=(secret,))
     async with TurnService(config) as server:

@@ -25,7 +25,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final
 
-from ringline.turn.addresses import AddressFamily, ClientSocket, family_of, parse_address
+from ringline.turn.addresses import Address, AddressFamily, ClientSocket, family_of, parse_address
 from ringline.turn.allocation import Allocation, Allocations, Relay
 from ringline.turn.attributes import (
     ADDITIONAL_ADDRESS_FAMILY,
@@ -42,11 +42,13 @@ from ringline.turn.attributes import (
 )
 from ringline.turn.bandwidth import Bandwidth, MakeBucket
 from ringline.turn.channel_binding import ChannelBindings
-from ringline.turn.commands import CloseRelay, Command, OpenFlow, OpenRelay
+from ringline.turn.commands import CloseRelay, Command, OpenFlow, OpenRelay, TellWorker
 from ringline.turn.config import TurnConfig
 from ringline.turn.credentials import Credentials
+from ringline.turn.deadlines import Deadlines
 from ringline.turn.ended_calls import EndedCalls
 from ringline.turn.error_codes import ErrorCode, reason_phrase
+from ringline.turn.fleet import Fleet, WorkerMessage, WorkerMessageKind
 from ringline.turn.metrics import TurnMetrics
 from ringline.turn.new_peers import NewPeers
 from ringline.turn.peer_policy import PeerPolicy
@@ -65,6 +67,8 @@ UDP: Final = 17  # IP protocol number in REQUESTED-TRANSPORT
 MAX_ATTEMPTS: Final = 8
 """Ports to try before 508.  The operating system gives ports of our range to others too; with a
 tenth of them gone, eight failures in a row are one in 10^8."""
+CLAIM_PATIENCE: Final = 1.0
+"""Seconds in which another worker has to answer; it needs none, unless it is dead."""
 
 
 class _Ports(Enum):
@@ -112,6 +116,7 @@ class Allocator:
         random_bytes: Makes reservation tokens.
         offload: Whether the edge is told of flows.
         make_bucket: Makes what limits bandwidth.
+        fleet: The other workers, if there are any.
 
     Attributes:
         draining: Whether new allocations are refused, because the server is about to stop.
@@ -132,7 +137,9 @@ class Allocator:
         random_bytes: Callable[[int], bytes],
         offload: bool,
         make_bucket: MakeBucket,
+        fleet: Fleet | None = None,
     ) -> None:
+        self._fleet: Final = fleet
         self._config: Final = config
         self._relay_families: Final = config.relay_families
         self._external: Final = config.external_addresses
@@ -146,7 +153,7 @@ class Allocator:
         self._offload: Final = offload
         self._ports: Final = PortPool(config.first_relay_port, config.last_relay_port, rng)
         self._quota: Final = AllocationQuota(
-            per_user=config.max_allocations_per_user, total=config.max_allocations
+            per_user=config.max_allocations_per_user, total=config.max_allocations, fleet=fleet
         )
         self._bandwidth: Final = Bandwidth(
             per_allocation=config.allocation_bandwidth,
@@ -162,6 +169,9 @@ class Allocator:
         self._by_call: Final[dict[str, dict[int, Allocation]]] = {}
         self._openings_by_client: Final[dict[ClientSocket, _Opening]] = {}
         self._openings_by_port: Final[dict[int, _Opening]] = {}
+        self._claims: Final[dict[bytes, _Opening]] = {}  # of other workers' ports, by token
+        self._claim_deadlines: Final[Deadlines[bytes]] = Deadlines()
+        self._lent: Final[dict[int, int]] = {}  # ports of ours, to the worker that has them
         self.draining = False
 
     def handle_request(self, request: Request, allocation: Allocation | None, now: float) -> None:
@@ -183,7 +193,9 @@ class Allocator:
             self._responder.refuse(request, code)
             return
         token = request.message.get(RESERVATION_TOKEN)
-        if token is not None:
+        if token is not None and self._home_of(token) is not None:
+            self._claim(request, token, now)
+        elif token is not None:
             self._use_reservation(request, token, now)
         else:
             self._begin(request)
@@ -226,11 +238,43 @@ class Allocator:
                 families = tuple(relay.family for relay in allocation.relays)
                 self._allocations.end(allocation, families)
                 self.release(allocation, families)
+        for token in self._claim_deadlines.pop_due(now):
+            self._end_claim(self._claims.pop(token))
 
     def poll_timeout(self) -> float | None:
         """Return when :meth:`handle_timeout` has something to do."""
-        times = (self._reservations.next_expiry(), self._ended_calls.next_due())
+        times = (
+            self._reservations.next_expiry(),
+            self._ended_calls.next_due(),
+            self._claim_deadlines.next_due(),
+        )
         return min((time for time in times if time is not None), default=None)
+
+    def handle_worker_message(self, message: WorkerMessage, relay_port: int, now: float) -> None:
+        """Take what another worker said of reservations; ``relay_port``: whose socket came."""
+        match message.kind:
+            case WorkerMessageKind.CLAIM:
+                self._lend(message)
+            case WorkerMessageKind.GRANT:
+                self._take_over(message, relay_port, now)
+            case WorkerMessageKind.REFUSE:
+                opening = self._claims.pop(message.token, None)
+                if opening is not None:
+                    self._claim_deadlines.cancel(message.token)
+                    self._end_claim(opening)
+            case WorkerMessageKind.RETURN:
+                self.handle_relay_returned(message.target[1])
+            case WorkerMessageKind.HELLO:
+                for port in [p for p, worker in self._lent.items() if worker == message.sender]:
+                    del self._lent[port]
+                    self._ports.release(port)
+            case _:  # DATA is the server's
+                pass
+
+    def handle_relay_returned(self, relay_port: int) -> None:
+        """A port that was lent to another worker is ours again, or never reached it."""
+        if self._lent.pop(relay_port, None) is not None:
+            self._ports.release(relay_port)
 
     def handle_call_ended(self, call: str, now: float) -> None:
         """Let the allocations of a call go when its grace is over, and make no new ones."""
@@ -317,14 +361,15 @@ class Allocator:
         ports = _Ports.ANY if even is None else _Ports.PAIR if even else _Ports.EVEN
         lifetime = granted_lifetime(message.get(LIFETIME), self._config)
         quota_name = self._credentials.quota_name(request.username)
-        if not self._quota.user_has_room(quota_name, ports.count):
-            self._responder.refuse(request, ErrorCode.ALLOCATION_QUOTA_REACHED)
-            return
-        port = self._take_port(ports) if self._quota.has_room(ports.count) else None
-        if port is None:
-            self._responder.refuse(request, ErrorCode.INSUFFICIENT_CAPACITY)
-            return
-        self._quota.take(quota_name, ports.count)
+        with self._quota.exclusive():
+            if not self._quota.user_has_room(quota_name, ports.count):
+                self._responder.refuse(request, ErrorCode.ALLOCATION_QUOTA_REACHED)
+                return
+            port = self._take_port(ports) if self._quota.has_room(ports.count) else None
+            if port is None:
+                self._responder.refuse(request, ErrorCode.INSUFFICIENT_CAPACITY)
+                return
+            self._quota.take(quota_name, ports.count)
         families = _requested_families(message)
         refused = {
             family: ErrorCode.ADDRESS_FAMILY_NOT_SUPPORTED
@@ -409,6 +454,8 @@ class Allocator:
 
     def _reserve(self, opening: _Opening, port: int, host: str, now: float) -> bytes:
         token = self._random_bytes(8)
+        if self._fleet is not None:
+            token = bytes((self._fleet.index,)) + token[1:]  # names who has the port
         username = opening.request.username
         reservation = Reservation(token, port, host, username, opening.quota_name)
         self._reservations.add(reservation, now)
@@ -423,6 +470,85 @@ class Allocator:
             return
         name, port, hosts = reservation.quota_name, reservation.relay_port, [reservation.host]
         self._establish(request, name, port, hosts, lifetime=lifetime, now=now)
+
+    # A reserved port of another worker: the client's second socket may be any worker's.
+
+    def _home_of(self, token: bytes) -> int | None:
+        """Return the other worker that made a token, if one did."""
+        fleet = self._fleet
+        if fleet is None or len(token) != 8 or token[0] == fleet.index or token[0] >= fleet.count:
+            return None
+        return token[0]
+
+    def _claim(self, request: Request, token: bytes, now: float) -> None:
+        """Ask the worker that has the port for it."""
+        if token in self._claims:
+            self._responder.refuse(request, ErrorCode.INSUFFICIENT_CAPACITY)
+            return
+        lifetime = granted_lifetime(request.message.get(LIFETIME), self._config)
+        opening = _Opening(request, "", _Ports.ANY, (), lifetime, 0, {})
+        self._openings_by_client[request.client] = opening
+        self._claims[token] = opening
+        self._claim_deadlines.schedule(token, now + CLAIM_PATIENCE)
+        self._tell(token[0], WorkerMessageKind.CLAIM, token=token, name=request.username)
+
+    def _end_claim(self, opening: _Opening) -> None:
+        """There is no such reservation, or nobody answers."""
+        del self._openings_by_client[opening.request.client]
+        if not opening.is_abandoned:
+            self._responder.refuse(opening.request, ErrorCode.INSUFFICIENT_CAPACITY)
+
+    def _lend(self, message: WorkerMessage) -> None:
+        """Give a reserved port, with its socket and its place in the quota, to who claims it."""
+        reservation = self._reservations.claim(message.token, message.name)
+        if reservation is None:
+            self._tell(message.sender, WorkerMessageKind.REFUSE, token=message.token)
+            return
+        port = reservation.relay_port
+        self._quota.release(reservation.quota_name, 1)
+        self._lent[port] = message.sender
+        self._tell(
+            message.sender,
+            WorkerMessageKind.GRANT,
+            relay_port=port,
+            source=(reservation.host, port),
+            token=message.token,
+            name=reservation.quota_name,
+        )
+
+    def _take_over(self, message: WorkerMessage, relay_port: int, now: float) -> None:
+        """Establish on a port that another worker has lent."""
+        opening = self._claims.pop(message.token, None)
+        if opening is None or opening.is_abandoned or relay_port != message.source[1]:
+            if opening is not None:
+                self._claim_deadlines.cancel(message.token)
+                self._end_claim(opening)
+            if relay_port:
+                self._commands.append(CloseRelay(relay_port))
+            self._tell(message.sender, WorkerMessageKind.RETURN, target=message.source)
+            return
+        self._claim_deadlines.cancel(message.token)
+        del self._openings_by_client[opening.request.client]
+        self._quota.take(message.name, 1)
+        host, port = message.source
+        self._establish(
+            opening.request, message.name, port, [host], lifetime=opening.lifetime, now=now
+        )
+
+    def _tell(
+        self,
+        worker: int,
+        kind: WorkerMessageKind,
+        *,
+        relay_port: int | None = None,
+        source: Address = ("", 0),
+        target: Address = ("", 0),
+        token: bytes = b"",
+        name: str = "",
+    ) -> None:
+        assert self._fleet is not None  # noqa: S101 - there is another worker
+        message = WorkerMessage(kind, self._fleet.index, source, target, token, name)
+        self._commands.append(TellWorker(worker, message.serialize(), relay_port))
 
     def _establish(
         self,
@@ -464,6 +590,8 @@ class Allocator:
         call = self._credentials.call_of(request.username)
         if call is not None:
             self._by_call.setdefault(call, {})[port] = allocation
+        if self._fleet is not None:
+            self._fleet.publish(port)
         if self._offload:
             relayed = tuple(relay.relayed for relay in allocation.relays)
             self._commands.append(OpenFlow(port, request.client, relayed, buckets))
@@ -488,8 +616,16 @@ class Allocator:
 
     def _close(self, port: int, quota_name: str) -> None:
         self._commands.append(CloseRelay(port))
-        self._ports.release(port)
         self._quota.release(quota_name, 1)
+        if self._fleet is not None:
+            self._fleet.withdraw(port)
+            home = self._fleet.home_of(
+                port, self._config.first_relay_port, self._config.last_relay_port
+            )
+            if home is not None:
+                self._tell(home, WorkerMessageKind.RETURN, target=("", port))
+                return
+        self._ports.release(port)
 
 
 def _requested_families(message: Message) -> tuple[AddressFamily, ...]:

@@ -20,6 +20,7 @@ __all__ = [
     "SendToClient",
     "SendToPeer",
     "SetChannel",
+    "TellWorker",
 ]
 
 
@@ -113,4 +114,20 @@ class SetChannel:
     relayed_only: bool
 
 
-Command: TypeAlias = SendToClient | SendToPeer | OpenRelay | CloseRelay | OpenFlow | SetChannel
+@dataclass(slots=True)
+class TellWorker:
+    """Send a message to another worker (:mod:`~ringline.turn.fleet`); only of a server with some.
+
+    Attributes:
+        relay_port: The relay whose socket goes along and is the other worker's from then on.
+
+    """
+
+    worker: int
+    message: bytes
+    relay_port: int | None = None
+
+
+Command: TypeAlias = (
+    SendToClient | SendToPeer | OpenRelay | CloseRelay | OpenFlow | SetChannel | TellWorker
+)

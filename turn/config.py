@@ -6,7 +6,9 @@ Every field is a plain value that a command line or a file can give; a wrong one
 
 from __future__ import annotations
 
+import dataclasses
 import ipaddress
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -15,7 +17,7 @@ from ringline.turn.addresses import AddressFamily, family_of, parse_address
 from ringline.turn.errors import ConfigError
 from ringline.turn.peer_policy import parse_networks
 
-__all__ = ["TurnConfig"]
+__all__ = ["TurnConfig", "part_of"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -289,3 +291,35 @@ def _by_family(value: str | tuple[str, ...] | None) -> dict[AddressFamily, str]:
     """Return addresses, which have been checked, by family and in their canonical spelling."""
     texts = (str(ipaddress.ip_address(text)) for text in _as_tuple(value))
     return {family_of(text): text for text in texts}
+
+
+def part_of(config: TurnConfig, index: int, count: int) -> TurnConfig:
+    """Return the settings of one worker of several: its part of what is divided among them.
+
+    Ports are divided, and all limits that count what cannot be counted together at little cost:
+    connections, bandwidth in all, and answers to strangers, whose requests the kernel spreads as
+    well.  Quotas of allocations are not divided (:mod:`~ringline.turn.fleet`), nor is what one
+    user or allocation may send: its clients may all be at one worker.
+
+    Raises:
+        ConfigError: If there are too few relay ports.
+
+    """
+    first = config.first_relay_port + config.first_relay_port % 2  # pairs stay in one part
+    size = (config.last_relay_port + 1 - first) // count // 2 * 2
+    if size < 2:
+        raise ConfigError(
+            f"workers: {config.first_relay_port} to {config.last_relay_port} are too few relay "
+            f"ports for {count} of them, each needs two"
+        )
+    bandwidth = config.total_bandwidth
+    return dataclasses.replace(
+        config,
+        first_relay_port=first + index * size,
+        last_relay_port=first + (index + 1) * size - 1,
+        total_bandwidth=None if bandwidth is None else bandwidth / count,
+        max_connections=math.ceil(config.max_connections / count),
+        max_connections_per_source=math.ceil(config.max_connections_per_source / count),
+        unauthenticated_replies_per_second=config.unauthenticated_replies_per_second / count,
+        unauthenticated_reply_burst=math.ceil(config.unauthenticated_reply_burst / count),
+    )

@@ -7,6 +7,8 @@
     a second one     ends at once
     GET /metrics     Prometheus
     GET /health      200 while new clients are welcome, else 503
+
+With ``workers`` these are signals and pages of the supervisor, for all of them together.
 """
 
 from __future__ import annotations
@@ -15,25 +17,84 @@ import asyncio
 import logging
 import os
 import signal
+import socket
+import sys
 from collections.abc import Callable
-from typing import Final
+from types import TracebackType
+from typing import Final, Protocol, Self
 
 from aiohttp import web
 
 from ringline.turn.errors import ConfigError, ListenError
 from ringline.turn.exposition import CONTENT_TYPE, Exposition
 from ringline.turn.io_service import TurnService
+from ringline.turn.metrics import TurnMetrics
 from ringline.turn.settings import RunConfig, Settings
 
-__all__ = ["run_service"]
+__all__ = ["Serving", "run_service"]
 
 logger = logging.getLogger(__name__)
+
+_CAN_SHARE: Final = sys.platform.startswith("linux") and hasattr(socket, "SO_REUSEPORT")
+"""Other systems know the option too, and give all datagrams to the one that came last."""
 
 _LOOK: Final = 0.5  # seconds between two looks whether the last allocation has ended
 
 
+class Serving(Protocol):
+    """A server, of one process or several."""
+
+    @property
+    def hosts(self) -> tuple[str, ...]:
+        """The addresses that it listens on."""
+
+    @property
+    def port(self) -> int:
+        """The UDP port, and the TCP port if there is one."""
+
+    @property
+    def tcp(self) -> bool:
+        """Whether it serves TCP."""
+
+    @property
+    def tls_port(self) -> int | None:
+        """The port that it serves TLS on, if it does."""
+
+    @property
+    def workers(self) -> int:
+        """How many processes serve."""
+
+    @property
+    def draining(self) -> bool:
+        """Whether new allocations are refused."""
+
+    def deny_own_port(self, port: int) -> None:
+        """Let no client reach a port that this process listens on."""
+
+    def drain(self) -> None:
+        """Allow no new allocation from now on."""
+
+    def reload(self) -> None:
+        """Read certificate and key again."""
+
+    async def read_metrics(self) -> TurnMetrics:
+        """Return the counters."""
+
+    async def __aenter__(self) -> Self:
+        """Begin to serve."""
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+        /,
+    ) -> None:
+        """End."""
+
+
 async def run_service(
-    settings: Settings, *, on_open: Callable[[TurnService, int | None], None]
+    settings: Settings, *, on_open: Callable[[Serving, int | None], None]
 ) -> None:
     """Serve until a signal says otherwise.
 
@@ -48,7 +109,7 @@ async def run_service(
 
     """
     stop = _Signals()
-    async with TurnService(settings.turn) as service:
+    async with _make_service(settings) as service:
         page = await _open_page(service, settings.run)
         try:
             stop.listen(service)
@@ -64,6 +125,21 @@ async def run_service(
                 await page.cleanup()
 
 
+def _make_service(settings: Settings) -> Serving:
+    """Return one process or several, as is wanted and possible."""
+    count = settings.run.workers or len(os.sched_getaffinity(0) if _CAN_SHARE else (0,))
+    if count > 1 and _CAN_SHARE:
+        from ringline.turn.io_workers import Workers  # noqa: PLC0415 - not everywhere
+
+        return Workers(settings.turn, count)
+    if count > 1:
+        logger.warning(
+            "TURN: workers: this system does not spread a port's clients over processes; "
+            "one serves all of them"
+        )
+    return TurnService(settings.turn)
+
+
 class _Signals:
     """What the process was told."""
 
@@ -74,7 +150,7 @@ class _Signals:
         self.insisted: Final = asyncio.Event()
         self._loop: Final = asyncio.get_running_loop()
 
-    def listen(self, service: TurnService) -> None:
+    def listen(self, service: Serving) -> None:
         for number in self._ENDING:
             self._loop.add_signal_handler(number, self._end)
         if hasattr(signal, "SIGHUP"):
@@ -89,18 +165,18 @@ class _Signals:
     def _end(self) -> None:
         (self.insisted if self.asked.is_set() else self.asked).set()
 
-    def _reload(self, service: TurnService) -> None:
+    def _reload(self, service: Serving) -> None:
         try:
             service.reload()
         except ConfigError as error:
             logger.error("TURN: %s; the old certificate stays", error)  # noqa: TRY400 - one line
 
 
-async def _drained(service: TurnService, stop: _Signals, limit: float) -> None:
+async def _drained(service: Serving, stop: _Signals, limit: float) -> None:
     """Wait until the last allocation has ended, the limit has passed or somebody insists."""
     loop = asyncio.get_running_loop()
     ends_at = loop.time() + limit
-    while service.metrics.allocations and loop.time() < ends_at:
+    while (await service.read_metrics()).allocations and loop.time() < ends_at:
         try:
             async with asyncio.timeout(min(_LOOK, max(0.0, ends_at - loop.time()))):
                 await stop.insisted.wait()
@@ -109,19 +185,20 @@ async def _drained(service: TurnService, stop: _Signals, limit: float) -> None:
         break
 
 
-async def _open_page(service: TurnService, config: RunConfig) -> web.AppRunner | None:
+async def _open_page(service: Serving, config: RunConfig) -> web.AppRunner | None:
     if config.metrics_port is None:
         return None
-    exposition = Exposition(service.metrics)
 
     async def metrics(_request: web.Request) -> web.Response:
-        return web.Response(body=exposition.text(), headers={"Content-Type": CONTENT_TYPE})
+        text = Exposition(await service.read_metrics()).text()
+        return web.Response(body=text, headers={"Content-Type": CONTENT_TYPE})
 
     async def health(_request: web.Request) -> web.Response:
         draining = service.draining
         body = {
             "status": "draining" if draining else "ok",
-            "allocations": service.metrics.allocations,
+            "allocations": (await service.read_metrics()).allocations,
+            "workers": service.workers,
         }
         return web.json_response(body, status=503 if draining else 200)
 

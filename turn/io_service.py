@@ -22,7 +22,7 @@ import socket
 import ssl
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Literal, Self
 
@@ -35,6 +35,7 @@ from ringline.turn.commands import (
     SendToClient,
     SendToPeer,
     SetChannel,
+    TellWorker,
 )
 from ringline.turn.config import TurnConfig
 from ringline.turn.errors import ConfigError, ListenError
@@ -44,15 +45,16 @@ from ringline.turn.server import TurnServer
 
 if TYPE_CHECKING:
     from ringline.turn._relay import DataPlane
+    from ringline.turn.io_link import Link, WorkerPlace
 
-__all__ = ["TurnService"]
+__all__ = ["FREE_PORT_ATTEMPTS", "TurnService", "check_certificate", "open_listener"]
 
 logger = logging.getLogger(__name__)
 
 _BATCH: Final = 32
 """Datagrams read in one wake-up of a socket, so that a busy one does not starve the others."""
 
-_FREE_PORT_ATTEMPTS: Final = 20
+FREE_PORT_ATTEMPTS: Final = 20
 """Where any free port will do, it has to be free for TCP as well."""
 
 _DATAGRAM: Final = 65_536  # the largest there is
@@ -86,10 +88,18 @@ class TurnService:
     Args:
         config: How it behaves.
         wall_clock: Seconds since 1970, which time-limited credentials expire by.
+        place: What a worker has from its supervisor, if this is one; it is closed with the server.
 
     """
 
-    def __init__(self, config: TurnConfig, *, wall_clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        config: TurnConfig,
+        *,
+        wall_clock: Callable[[], float] = time.time,
+        place: WorkerPlace | None = None,
+    ) -> None:
+        self._place: Final = place
         self._config = config
         self._wall_clock: Final = wall_clock
         self._relays4: Final[dict[int, socket.socket]] = {}
@@ -140,6 +150,11 @@ class TurnService:
         return self._config.port
 
     @property
+    def workers(self) -> int:
+        """How many processes serve: this one."""
+        return 1
+
+    @property
     def tcp(self) -> bool:
         """Whether it serves TCP on the same port."""
         return "tcp" in self._streams
@@ -186,7 +201,12 @@ class TurnService:
             dont_fragment=_CAN_SET_DONT_FRAGMENT,
             offload=self._plane is not None,
             make_bucket=TokenBucket if self._plane is None else self._plane.make_bucket,
+            fleet=None if self._place is None else self._place.fleet,
         )
+        if self._place is not None:
+            link = self._place.link
+            self._loop.add_reader(link.fileno(), self._read_link, link, self._core)
+            link.greet()
         if self.tls_port is not None:
             self._core.deny_own_port(self.tls_port)
         for family, listener in self._listeners.items():
@@ -196,6 +216,15 @@ class TurnService:
             self._loop.add_reader(self._plane.fileno(), self._read_plane, self._plane, self._core)
         for host in self.hosts:
             logger.info("TURN: listening on %s/udp", format_address((host, self.port)))
+
+    async def read_metrics(self) -> TurnMetrics:
+        """Return the counters of this moment, as :class:`~ringline.turn.io_workers.Workers` does.
+
+        Raises:
+            RuntimeError: If the server is not open.
+
+        """
+        return self.metrics
 
     @property
     def data_plane(self) -> str:
@@ -234,14 +263,17 @@ class TurnService:
 
         """
         if self._tls is not None:
-            _tls_context(self._config)  # refuses what does not fit, before the live one is touched
+            check_certificate(self._config)  # before the live one is touched
             _load_certificate(self._tls, self._config)
             logger.info("TURN: the certificate was read again")
 
     async def _listen(self) -> None:
         """Open the UDP sockets and the listeners of connections, UDP and TCP on one port."""
         config = self._config
-        attempts = 1 if config.port else _FREE_PORT_ATTEMPTS
+        if self._place is not None:
+            await self._inherit(self._place)
+            return
+        attempts = 1 if config.port else FREE_PORT_ATTEMPTS
         for attempt in range(attempts):
             try:
                 self._listen_udp(config)
@@ -258,7 +290,7 @@ class TurnService:
         port = config.port
         for host in config.hosts:
             try:
-                listener = _open_socket(host, port, buffer=_LISTENER_BUFFER)
+                listener = open_listener(host, port)
             except OSError as error:
                 reason = os.strerror(error.errno) if error.errno else str(error)
                 where = format_address((host, port))
@@ -269,10 +301,24 @@ class TurnService:
                 raise ListenError(f"TURN: cannot listen on {where}/udp: {reason}") from None
             self._listeners[family_of(host)] = listener
             port = listener.getsockname()[1]  # where any would do, the first one decides
-        served = tuple(h for h in config.hosts if family_of(h) in self._listeners)
-        self._config = dataclasses.replace(config, host=served, port=port)
+        self._serve_by_datagram(port)
+
+    def _serve_by_datagram(self, port: int) -> None:
+        hosts = self._config.hosts
+        served = tuple(host for host in hosts if family_of(host) in self._listeners)
+        self._config = dataclasses.replace(self._config, host=served, port=port)
         self._listener4 = self._listeners.get(AddressFamily.IPV4)
         self._listener6 = self._listeners.get(AddressFamily.IPV6)
+
+    async def _inherit(self, place: WorkerPlace) -> None:
+        """Take the sockets that the supervisor has bound."""
+        for host, listener in place.sockets["udp"].items():
+            self._listeners[family_of(host)] = listener
+        self._serve_by_datagram(self._config.port)
+        if self._config.tcp:
+            await self._listen_stream("tcp", self.port, None, place.sockets["tcp"])
+        if self._tls is not None:
+            await self._listen_stream("tls", self._config.tls_port, self._tls, place.sockets["tls"])
 
     def _close_listeners(self) -> None:
         for listener in self._listeners.values():
@@ -288,7 +334,11 @@ class TurnService:
             await self._listen_stream("tls", self._config.tls_port, self._tls)
 
     async def _listen_stream(
-        self, transport: Literal["tcp", "tls"], port: int, tls: ssl.SSLContext | None
+        self,
+        transport: Literal["tcp", "tls"],
+        port: int,
+        tls: ssl.SSLContext | None,
+        bound: Mapping[str, socket.socket] | None = None,
     ) -> None:
         listener = StreamListener(
             self._config,
@@ -299,7 +349,7 @@ class TurnService:
             has_allocation=lambda client: self._running().has_allocation(client),
         )
         self._streams[transport] = listener
-        await listener.open(port, tls)
+        await listener.open(port, tls, bound=bound)
 
     async def _close_streams(self) -> None:
         for listener in self._streams.values():
@@ -314,6 +364,9 @@ class TurnService:
         await self._close_streams()
         for port in self._relays4.keys() | self._relays6.keys():
             self._close_relay(port, None)
+        if self._place is not None:
+            self._loop.remove_reader(self._place.link.fileno())
+            self._place.link.close()
         if self._plane is not None:
             self._loop.remove_reader(self._plane.fileno())
             self._plane.close()
@@ -392,6 +445,41 @@ class TurnService:
             core.handle_peer_datagram(port, data, source[:2], now)
             self._perform(core)
 
+    def _read_link(self, link: Link, core: TurnServer) -> None:
+        """Take what other workers say."""
+        now = self._loop.time()
+        for _ in range(_BATCH):
+            received = link.receive()
+            if received is None:
+                break
+            message, relay = received
+            port = 0
+            if relay is not None:  # it is ours from now on
+                port = relay.getsockname()[1]
+                relays = self._relays6 if relay.family == socket.AF_INET6 else self._relays4
+                relays[port] = relay
+                self._loop.add_reader(relay, self._read_relay, port, relay, core)
+            core.handle_worker_message(message, now, relay_port=port)
+            self._perform(core)
+        self._arm(core)
+
+    def _tell_worker(self, core: TurnServer, command: TellWorker) -> None:
+        port = command.relay_port
+        relay = None
+        if port is not None:
+            relay = self._relays4.pop(port, None) or self._relays6.pop(port)
+            self._loop.remove_reader(relay)
+        try:
+            if self._place is not None:
+                self._place.link.send(command.worker, command.message, relay)
+        except OSError as error:
+            self._count_failure(core, error)
+            if port is not None:
+                core.handle_relay_returned(port)
+        finally:
+            if relay is not None:
+                relay.close()
+
     def _perform(self, core: TurnServer) -> None:
         """Do what the core commands, until there is nothing left (the drain rule)."""
         while (command := core.poll_command()) is not None:
@@ -421,6 +509,8 @@ class TurnService:
                 self._open_relay(core, command)
             elif isinstance(command, CloseRelay):
                 self._close_relay(command.relay_port, command.family)
+            elif isinstance(command, TellWorker):
+                self._tell_worker(core, command)
             elif self._plane is not None:
                 self._tell_plane(self._plane, command)
 
@@ -551,6 +641,32 @@ def _make_data_plane(wanted: str, listener: socket.socket | None) -> DataPlane |
     return DataPlane(listener.fileno())
 
 
+def open_listener(host: str, port: int, *, shared: bool = False) -> socket.socket:
+    """Return a socket that clients reach by UDP.
+
+    Args:
+        host: Address to listen on.
+        port: Its port; 0 takes a free one.
+        shared: Whether others that say the same may have the port too.
+
+    Raises:
+        OSError: If the port is taken or the address is not ours.
+
+    """
+    return _open_socket(host, port, buffer=_LISTENER_BUFFER, shared=shared)
+
+
+def check_certificate(config: TurnConfig) -> None:
+    """Find out whether certificate and key can be used.
+
+    Raises:
+        ConfigError: If not.
+
+    """
+    if config.tls_certificate is not None:
+        _tls_context(config)
+
+
 def _tls_context(config: TurnConfig) -> ssl.SSLContext:
     """Return what TLS connections are accepted with.
 
@@ -575,7 +691,9 @@ def _load_certificate(context: ssl.SSLContext, config: TurnConfig) -> None:
         raise ConfigError(f"tls_certificate: cannot use {files}: {error}") from None
 
 
-def _open_socket(host: str, port: int, *, buffer: int | None = None) -> socket.socket:
+def _open_socket(
+    host: str, port: int, *, buffer: int | None = None, shared: bool = False
+) -> socket.socket:
     """Return a bound, non-blocking UDP socket.
 
     Raises:
@@ -586,6 +704,8 @@ def _open_socket(host: str, port: int, *, buffer: int | None = None) -> socket.s
     opened = socket.socket(socket.AF_INET6 if is_ipv6 else socket.AF_INET, socket.SOCK_DGRAM)
     try:
         opened.setblocking(False)
+        if shared:
+            opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         if buffer is not None:
             opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
             opened.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, buffer)

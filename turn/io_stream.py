@@ -12,9 +12,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import socket
 import ssl
-from collections.abc import Callable
-from typing import Final, Literal, cast
+from collections.abc import Callable, Mapping
+from typing import Any, Final, Literal, cast
 
 from ringline.turn.addresses import ClientSocket, format_address, source_of
 from ringline.turn.config import TurnConfig
@@ -69,30 +70,38 @@ class StreamListener:
         self._sweeper: asyncio.TimerHandle | None = None
         self._closing = False
 
-    async def open(self, port: int, tls: ssl.SSLContext | None = None) -> None:
-        """Listen.
+    async def open(
+        self,
+        port: int,
+        tls: ssl.SSLContext | None = None,
+        *,
+        bound: Mapping[str, socket.socket] | None = None,
+    ) -> None:
+        """Listen, on sockets that are bound already if there are some, by host.
 
         Raises:
             ListenError: If the port is taken or the address is not ours.
 
         """
         for host in self._config.hosts:
+            where: dict[str, Any] = (
+                {"host": host, "port": port} if bound is None else {"sock": bound[host]}
+            )
             try:
                 server = await self._loop.create_server(
                     lambda: _Connection(self),
-                    host,
-                    port,
+                    **where,
                     ssl=tls,
                     ssl_handshake_timeout=None if tls is None else self._config.stranger_patience,
                 )
             except OSError as error:
                 reason = os.strerror(error.errno) if error.errno else str(error)
-                where = format_address((host, port))
-                raise ListenError(f"TURN: cannot listen on {where}/tcp: {reason}") from None
+                address = format_address((host, port))
+                raise ListenError(f"TURN: cannot listen on {address}/tcp: {reason}") from None
             self._servers.append(server)
             port = self.port  # where any would do, the first one decides
-            where = format_address((host, port))
-            logger.info("TURN: listening on %s/%s", where, self.transport)
+            address = format_address((host, port))
+            logger.info("TURN: listening on %s/%s", address, self.transport)
         self._sweeper = self._loop.call_later(_SWEEP, self._sweep)
 
     @property

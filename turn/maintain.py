@@ -22,6 +22,7 @@ from ringline.turn.attributes import (
 from ringline.turn.commands import Command, SetChannel
 from ringline.turn.config import TurnConfig
 from ringline.turn.error_codes import ErrorCode
+from ringline.turn.fleet import Fleet
 from ringline.turn.peer_policy import PeerPolicy, Verdict
 from ringline.turn.respond import AttributeValue, Request, Responder
 from ringline.turn.stun import Method
@@ -34,6 +35,7 @@ class Maintainer:
 
     Args:
         offload: Where the edge is told of channels, if it wants to know.
+        fleet: The other workers, if there are any.
 
     """
 
@@ -46,7 +48,9 @@ class Maintainer:
         policy: PeerPolicy,
         *,
         offload: deque[Command] | None,
+        fleet: Fleet | None = None,
     ) -> None:
+        self._fleet: Final = fleet
         self._config: Final = config
         self._allocations: Final = allocations
         self._allocator: Final = allocator
@@ -145,7 +149,7 @@ class Maintainer:
         if code is not None:
             return code
         relayed_only = verdict is Verdict.RELAYED_ONLY
-        if relayed_only and peer not in self._allocations.by_relayed:
+        if relayed_only and not self._is_relay(peer):
             return ErrorCode.FORBIDDEN  # ours, and no relay: say so rather than drop its data
         if not allocation.channels.has_room(number, now) or not allocation.permissions.has_room(
             (peer[0],), now
@@ -166,6 +170,12 @@ class Maintainer:
         )
         self._responder.succeed(request)
         return None
+
+    def _is_relay(self, peer: Address) -> bool:
+        """Tell whether a live relay of ours is there, whichever worker's."""
+        return peer in self._allocations.by_relayed or (
+            self._fleet is not None and self._fleet.owner_of(peer) is not None
+        )
 
     def _judge(self, peer: Address, allocation: Allocation) -> tuple[Verdict, ErrorCode | None]:
         verdict = self._policy.judge(peer)

@@ -6,8 +6,10 @@ no counter per user: users are many, and their names are nobody's business there
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
 from enum import Enum
+from typing import Any, Self
 
 from ringline.turn.error_codes import ErrorCode
 
@@ -73,3 +75,35 @@ class TurnMetrics:
         default_factory=lambda: dict.fromkeys(ErrorCode, 0)
     )
     dropped: dict[DropReason, int] = field(default_factory=lambda: dict.fromkeys(DropReason, 0))
+
+    def add(self, other: TurnMetrics) -> None:
+        """Count what another server counted."""
+        for each in fields(self):
+            mine, theirs = getattr(self, each.name), getattr(other, each.name)
+            if isinstance(mine, dict):
+                for key, count in theirs.items():
+                    mine[key] += count
+            else:
+                setattr(self, each.name, mine + theirs)
+
+    def dump(self) -> dict[str, Any]:
+        """Return what :meth:`restore` makes the same of, ready for JSON."""
+        values = {each.name: getattr(self, each.name) for each in fields(self)}
+        return {
+            name: {str(key.value): n for key, n in value.items()}
+            if isinstance(value, dict)
+            else value
+            for name, value in values.items()
+        }
+
+    @classmethod
+    def restore(cls, values: Mapping[str, Any]) -> Self:
+        """Return the counters that :meth:`dump` took apart."""
+        metrics = cls()
+        for name, value in values.items():
+            mine = getattr(metrics, name)
+            if isinstance(mine, dict):
+                mine.update({key: value[str(key.value)] for key in mine})
+            else:
+                setattr(metrics, name, value)
+        return metrics

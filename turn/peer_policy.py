@@ -29,6 +29,7 @@ from enum import Enum
 from typing import Final, TypeAlias
 
 from ringline.turn.addresses import Address, pack_host
+from ringline.turn.fleet import Fleet
 
 __all__ = ["Network", "PeerPolicy", "Verdict", "parse_networks"]
 
@@ -88,12 +89,19 @@ class PeerPolicy:
         allow: Ranges that are opened although they are special.
         deny: Ranges that are closed although they are public, or allowed.
         own_ports: The ports that we listen on.
+        fleet: The other workers, if there are any: their addresses are ours.
 
     """
 
     def __init__(
-        self, *, allow: Sequence[Network], deny: Sequence[Network], own_ports: Iterable[int]
+        self,
+        *,
+        allow: Sequence[Network],
+        deny: Sequence[Network],
+        own_ports: Iterable[int],
+        fleet: Fleet | None = None,
     ) -> None:
+        self._fleet: Final = fleet
         self._never: Final = _Ranges(parse_networks(_NEVER))
         self._deny: Final = _Ranges(deny)
         self._allow: Final = _Ranges(allow)
@@ -104,6 +112,8 @@ class PeerPolicy:
     def add_own_host(self, host: str) -> None:
         """Learn an address of this machine.  There are as many as it has interfaces."""
         self._own_hosts.add(pack_host(host))
+        if self._fleet is not None:
+            self._fleet.add_host(host)
 
     def add_own_port(self, port: int) -> None:
         """Learn a port that this process listens on: no client is led there."""
@@ -113,6 +123,8 @@ class PeerPolicy:
         """Return what a client may do with ``peer``; port 0 stands for any port."""
         host, port = peer
         packed = pack_host(host)
+        if self._fleet is not None and host in self._fleet.hosts():
+            self._own_hosts.add(packed)  # another worker may have learned it
         verdicts = [self._judge_form(form, port) for form in (packed, *_embedded(packed))]
         if Verdict.DENIED in verdicts:
             return Verdict.DENIED

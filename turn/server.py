@@ -45,11 +45,12 @@ from ringline.turn.attributes import (
 from ringline.turn.authenticate import Authenticator
 from ringline.turn.bandwidth import MakeBucket, TokenBucket, may_pass
 from ringline.turn.channel_data import CHANNEL_HEADER
-from ringline.turn.commands import Command, SendToClient, SendToPeer
+from ringline.turn.commands import Command, SendToClient, SendToPeer, TellWorker
 from ringline.turn.config import TurnConfig
 from ringline.turn.credentials import Credentials
 from ringline.turn.error_codes import ErrorCode
 from ringline.turn.errors import ParseError
+from ringline.turn.fleet import Fleet, WorkerMessage, WorkerMessageKind
 from ringline.turn.maintain import Maintainer
 from ringline.turn.metrics import DropReason, TurnMetrics
 from ringline.turn.nonces import Nonces, SecurityFeature
@@ -78,6 +79,7 @@ class TurnServer:
             an attribute that is not understood, as RFC 8656 §15 wants.
         offload: Whether the edge has a data plane that wants to know flows and channels.
         make_bucket: Makes what limits bandwidth; of the data plane's make where there is one.
+        fleet: The other workers, if this is one of several; ``config`` is then its part.
 
     """
 
@@ -91,7 +93,9 @@ class TurnServer:
         dont_fragment: bool = True,
         offload: bool = False,
         make_bucket: MakeBucket = TokenBucket,
+        fleet: Fleet | None = None,
     ) -> None:
+        self._fleet: Final = fleet
         self.metrics: Final = TurnMetrics()
         self._config: Final = config
         self._random_bytes: Final = random_bytes
@@ -101,6 +105,7 @@ class TurnServer:
             allow=parse_networks(config.allow_peers),
             deny=parse_networks(config.deny_peers),
             own_ports=(config.port,),
+            fleet=fleet,
         )
         for host in (
             *config.hosts,
@@ -120,7 +125,8 @@ class TurnServer:
         features = SecurityFeature.PASSWORD_ALGORITHMS
         if credentials.can_be_hashed:
             features |= SecurityFeature.USERNAME_ANONYMITY
-        nonces = Nonces(random_bytes(32), lifetime=config.nonce_lifetime, features=features)
+        nonce_key = random_bytes(32) if fleet is None else fleet.key
+        nonces = Nonces(nonce_key, lifetime=config.nonce_lifetime, features=features)
         self._authenticator: Final = Authenticator(
             credentials, nonces, realm=config.realm, wall_clock=wall_clock
         )
@@ -147,6 +153,7 @@ class TurnServer:
             random_bytes=random_bytes,
             offload=offload,
             make_bucket=make_bucket,
+            fleet=fleet,
         )
         self._maintainer: Final = Maintainer(
             config,
@@ -155,6 +162,7 @@ class TurnServer:
             self._responder,
             self._policy,
             offload=self._commands if offload else None,
+            fleet=fleet,
         )
 
     # Inputs
@@ -209,6 +217,26 @@ class TurnServer:
         ``call`` is what its credentials were minted for.
         """
         self._allocator.handle_call_ended(call, now)
+
+    def handle_worker_message(self, data: bytes, now: float, *, relay_port: int = 0) -> None:
+        """Take what another worker said; ``relay_port`` is that of a socket that came along."""
+        try:
+            message = WorkerMessage.parse(data)
+        except ParseError as error:
+            self._drop(DropReason.MALFORMED, error)
+            return
+        if message.kind is not WorkerMessageKind.DATA:
+            self._allocator.handle_worker_message(message, relay_port, now)
+            return
+        allocation = self._allocations.by_relayed.get(message.target)
+        if allocation is None:
+            self._drop(DropReason.NO_ALLOCATION)
+        else:  # the other worker has looked at its client's permission, this is ours
+            self._deliver(allocation, message.source, message.data, now, inside=True)
+
+    def handle_relay_returned(self, relay_port: int) -> None:
+        """The edge could not perform a :class:`TellWorker` with this relay."""
+        self._allocator.handle_relay_returned(relay_port)
 
     def handle_timeout(self, now: float) -> None:
         """Let end what is due; harmless when nothing is."""
@@ -272,7 +300,8 @@ class TurnServer:
     ) -> None:
         """Pass on what a client may send; it has a relay of the peer's family (invariant 4)."""
         target = self._allocations.by_relayed.get(peer)
-        if target is None and relayed_only:
+        worker = None if target or self._fleet is None else self._fleet.owner_of(peer)
+        if target is None and worker is None and relayed_only:
             self._drop(DropReason.NO_ALLOCATION)
             return
         if allocation.buckets and not may_pass(allocation.buckets, len(data), now):
@@ -281,11 +310,22 @@ class TurnServer:
         metrics = self.metrics
         metrics.client_to_peer_datagrams += 1
         metrics.client_to_peer_bytes += len(data)
-        if target is None:
+        if target is None and worker is None:
             self._commands.append(SendToPeer(allocation.relay_port, peer, data, dont_fragment))
         elif (relay := allocation.relay_to(peer[0])) is not None:
             metrics.relayed_inside += 1
-            self._deliver(target, relay.relayed, data, now, inside=True)
+            if target is not None:
+                self._deliver(target, relay.relayed, data, now, inside=True)
+            elif worker is not None:
+                self._hand_over(worker, relay.relayed, peer, data)
+
+    def _hand_over(self, worker: int, source: Address, target: Address, data: bytes) -> None:
+        """Let another worker deliver what is for a relay of its."""
+        assert self._fleet is not None  # noqa: S101 - there is another worker
+        message = WorkerMessage(
+            WorkerMessageKind.DATA, self._fleet.index, source=source, target=target, data=data
+        )
+        self._commands.append(TellWorker(worker, message.serialize()))
 
     def _deliver(
         self, allocation: Allocation, source: Address, data: bytes, now: float, *, inside: bool
@@ -324,11 +364,12 @@ class TurnServer:
 
     def _handle_stun(self, data: bytes, source: ClientSocket, now: float) -> None:
         relay = self._allocations.by_port.get(source.port)
-        if (
-            relay is not None
-            and source.transport == "udp"
-            and any(source.address in (r.local, r.relayed) for r in relay.relays)
-        ):
+        is_ours = relay is not None and any(
+            source.address in (each.local, each.relayed) for each in relay.relays
+        )
+        if self._fleet is not None and self._fleet.owner_of(source.address) is not None:
+            is_ours = True
+        if is_ours and source.transport == "udp":
             # A relay of ours asks for a relay: somebody builds a loop (invariant 3).
             self._drop(DropReason.DENIED_PEER)
             return

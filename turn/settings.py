@@ -22,8 +22,16 @@ from typing import Any, Final, Union, get_args, get_origin, get_type_hints
 
 from ringline.turn.config import TurnConfig
 from ringline.turn.errors import ConfigError
+from ringline.turn.fleet import MAX_WORKERS
 
-__all__ = ["ENVIRONMENT_PREFIX", "RunConfig", "Settings", "load_settings"]
+__all__ = [
+    "ENVIRONMENT_PREFIX",
+    "RunConfig",
+    "Settings",
+    "dump_turn",
+    "load_settings",
+    "restore_turn",
+]
 
 ENVIRONMENT_PREFIX: Final = "RINGLINE_TURN_"
 
@@ -38,6 +46,10 @@ class RunConfig:
     metrics_port: int | None = None
     """TCP port of that page; :obj:`None`: there is none, 0 takes a free one."""
 
+    workers: int = 1
+    """Processes that serve, each on a core of its own; 0: one for each core.  On Linux, which
+    spreads the clients of a port over them."""
+
     drain_limit: float = 3600.0
     """Seconds after SIGTERM in which allocations may go on; the longest that a client may go
     without asking, so that each learns in time."""
@@ -51,6 +63,8 @@ class RunConfig:
         """
         if self.metrics_port is not None and not 0 <= self.metrics_port <= 65_535:
             raise ConfigError(f"metrics_port: expected 0 to 65535, got {self.metrics_port}")
+        if not 0 <= self.workers <= MAX_WORKERS:
+            raise ConfigError(f"workers: expected 0 to {MAX_WORKERS}, got {self.workers}")
         if not self.drain_limit >= 0:
             raise ConfigError(f"drain_limit: expected 0 or more, got {self.drain_limit}")
 
@@ -93,6 +107,27 @@ def load_settings(
     turn = {name: value for name, value in values.items() if name in _TURN}
     run = {name: value for name, value in values.items() if name in _RUN}
     return Settings(TurnConfig(**turn), RunConfig(**run))
+
+
+def dump_turn(config: TurnConfig) -> dict[str, Any]:
+    """Return what :func:`restore_turn` makes the same settings of, ready for JSON."""
+    values = {name: getattr(config, name) for name in _TURN}
+    return {
+        name: dict(value) if isinstance(value, Mapping) else value
+        for name, value in values.items()
+        if value is not None
+    }
+
+
+def restore_turn(values: Mapping[str, Any]) -> TurnConfig:
+    """Return the settings that :func:`dump_turn` took apart.
+
+    Raises:
+        ConfigError: If they are not such.
+
+    """
+    fields: dict[str, Any] = {name: _convert(name, value, "JSON") for name, value in values.items()}
+    return TurnConfig(**fields)
 
 
 def _read_file(text: str, source: str) -> dict[str, Any]:

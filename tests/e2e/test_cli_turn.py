@@ -73,7 +73,8 @@ def test_it_serves_shows_its_numbers_and_drains() -> None:
     ):
         udp = (REQUESTED_TRANSPORT, 17)
         assert client.ask(Method.ALLOCATE, udp).message_class is MessageClass.SUCCESS
-        assert client.page("health") == (200, json.dumps({"status": "ok", "allocations": 1}))
+        health = {"status": "ok", "allocations": 1, "workers": 1}
+        assert client.page("health") == (200, json.dumps(health))
         assert "ringline_turn_allocations 1.0" in client.page("metrics")[1]
         server.process.send_signal(signal.SIGTERM)
         other = Client.__new__(Client)

@@ -20,6 +20,7 @@ from ringline.turn.attributes import (
     XOR_RELAYED_ADDRESS,
     Attribute,
 )
+from ringline.turn.fleet import Fleet
 from ringline.turn.long_term import long_term_key
 from ringline.turn.stun import Message, MessageClass, Method
 
@@ -33,7 +34,9 @@ WALL_CLOCK = 1_700_000_000.0
 class Bench:
     """The server, driven by hand: relays open at once unless ``open_relays`` is false."""
 
-    def __init__(self, *, offload: bool = False, **settings: Any) -> None:
+    def __init__(
+        self, *, offload: bool = False, fleet: Fleet | None = None, **settings: Any
+    ) -> None:
         defaults: dict[str, Any] = {"host": RELAY_HOST, "users": {"ann": "pa", "bob": "pb"}}
         self.config = TurnConfig(**(defaults | settings))
         self.now = START
@@ -45,6 +48,7 @@ class Bench:
             rng=random.Random(7),
             random_bytes=random.Random(8).randbytes,
             offload=offload,
+            fleet=fleet,
         )
 
     def drain(self) -> list[Command]:

@@ -1,10 +1,11 @@
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from ringline.turn import DropReason
+from ringline.turn import DropReason, TurnMetrics
 from ringline.turn.exposition import Exposition
 
 if TYPE_CHECKING:
@@ -35,3 +36,16 @@ def test_the_numbers_are_those_of_the_moment(bench: Bench) -> None:
     assert b"ringline_turn_allocations 0.0" in exposition.text()
     bench.client().allocate()
     assert b"ringline_turn_allocations 1.0" in exposition.text()
+
+
+def test_numbers_of_several_servers_are_added(bench: Bench) -> None:
+    ann = bench.client()
+    ann.allocate()
+    ann.send(b"\xff")
+    metrics = bench.server.metrics
+    copy = TurnMetrics.restore(json.loads(json.dumps(metrics.dump())))
+    assert copy == metrics
+    copy.add(metrics)
+    assert copy.allocations == 2
+    assert copy.dropped[DropReason.MALFORMED] == 2
+    assert copy.error_responses == {c: 2 * n for c, n in metrics.error_responses.items()}

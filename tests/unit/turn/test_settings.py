@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from typing import Any
 
 import pytest
 
 from ringline.turn import ConfigError
 from ringline.turn.config import TurnConfig
-from ringline.turn.settings import RunConfig, load_settings
+from ringline.turn.settings import RunConfig, dump_turn, load_settings, restore_turn
 
 USERS = {"users": {"ann": "pa"}}
 
@@ -119,3 +120,21 @@ def test_nobody_to_let_in_is_an_error() -> None:
     given: dict[str, Any] = {}
     with pytest.raises(ConfigError, match="users, secrets"):
         load_settings(given=given)
+
+
+def test_a_worker_is_told_every_setting() -> None:
+    config = TurnConfig(
+        host=("192.0.2.1", "2001:db8::1"),
+        users={"ann": "pa"},
+        secrets=("new", "old"),
+        allow_peers=("10.0.0.0/8",),
+        tcp=False,
+        total_bandwidth=1e6,
+    )
+    assert restore_turn(json.loads(json.dumps(dump_turn(config)))) == config
+
+
+@pytest.mark.parametrize("workers", [-1, 65])
+def test_workers_are_few(workers: int) -> None:
+    with pytest.raises(ConfigError, match=f"workers: expected 0 to 64, got {workers}"):
+        RunConfig(workers=workers)

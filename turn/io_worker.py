@@ -1,0 +1,118 @@
+"""Worker: one process of a server that has several; :mod:`~ringline.turn.io_workers` starts it.
+
+It is told everything by one socket, a line of JSON at a time: first what it is, then what to do::
+
+    metrics    answered by a line with all counters
+    drain      no new allocations
+    reload     certificate and key are read again
+    deny_own_port    no client reaches that port
+
+The end of that socket is the end of the worker: without its supervisor it would hold a port that
+nobody can take over.  Signals are the supervisor's; here they are ignored.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import signal
+import socket
+import sys
+from collections.abc import Coroutine
+from typing import Any, Final
+
+from ringline.turn.errors import ConfigError, ListenError
+from ringline.turn.fleet import Fleet
+from ringline.turn.io_link import FileLock, Link, WorkerPlace, map_memory
+from ringline.turn.io_service import TurnService
+from ringline.turn.settings import restore_turn
+
+__all__ = ["main"]
+
+logger = logging.getLogger(__name__)
+
+_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+async def _serve(control: socket.socket) -> None:
+    reader, writer = await asyncio.open_unix_connection(sock=control)
+    start = json.loads(await reader.readline())
+    logging.basicConfig(level=start["log_level"], format=start["log_format"])
+    try:
+        async with TurnService(restore_turn(start["config"]), place=_place(start)) as service:
+            for port in start["denied_ports"]:
+                service.deny_own_port(port)
+            if start["draining"]:
+                service.drain()
+            _say(writer, {"type": "open"})
+            while line := await reader.readline():
+                _do(service, json.loads(line), writer)
+    except (ConfigError, ListenError) as error:
+        _say(writer, {"type": "failed", "error": str(error)})
+    writer.close()
+
+
+def _place(start: dict[str, Any]) -> WorkerPlace:
+    """Return the sockets and the memory that came by inheritance."""
+    sockets = {
+        kind: {host: socket.socket(fileno=number) for host, number in by_host.items()}
+        for kind, by_host in start["sockets"].items()
+    }
+    fleet = Fleet(
+        map_memory(start["memory"]),
+        index=start["index"],
+        count=len(start["sending"]),
+        key=bytes.fromhex(start["key"]),
+        lock=FileLock(start["memory"]),
+    )
+    link = Link(
+        fleet.index,
+        socket.socket(fileno=start["receiving"]),
+        [socket.socket(fileno=number) for number in start["sending"]],
+    )
+    return WorkerPlace(sockets, link, fleet)
+
+
+def _do(service: TurnService, order: dict[str, Any], writer: asyncio.StreamWriter) -> None:
+    match order["do"]:
+        case "metrics":
+            _say(writer, {"type": "metrics", "metrics": service.metrics.dump()})
+        case "drain":
+            service.drain()
+        case "reload":
+            try:
+                service.reload()
+            except ConfigError as error:
+                logger.error("TURN: %s; the old certificate stays", error)  # noqa: TRY400
+        case "deny_own_port":
+            service.deny_own_port(order["port"])
+        case what:
+            logger.error("TURN: a worker does not know how to %r", what)
+
+
+def _say(writer: asyncio.StreamWriter, what: dict[str, Any]) -> None:
+    writer.write(json.dumps(what).encode() + b"\n")
+
+
+def main() -> int:
+    """Serve until the supervisor lets go."""
+    for number in _SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+    control = socket.socket(fileno=int(sys.argv[1]))
+    _run(_serve(control))
+    return 0
+
+
+def _run(main: Coroutine[Any, Any, None]) -> None:
+    """Run it on uvloop where there is one, else on asyncio."""
+    try:
+        import uvloop  # noqa: PLC0415 - not everywhere
+    except ImportError:
+        asyncio.run(main)
+    else:
+        uvloop.run(main)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
