@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import time
+from pathlib import Path
+from typing import Any
 
 import pytest
 from aioice import Connection, TransportPolicy, stun, turn
 
 from ringline.turn import TurnConfig, TurnService, mint
+from tests.e2e.test_turn_streams import any_certificate, make_certificate
 from tests.e2e.turn_planes import data_plane
 
 pytestmark = pytest.mark.usefixtures("each_data_plane")
@@ -100,14 +103,22 @@ async def test_a_peer_inside_the_network_is_forbidden() -> None:
             await receiver.closed.wait()
 
 
-async def test_ice_connects_through_relays_alone() -> None:
-    async with TurnService(config()) as server:
+@pytest.mark.parametrize("protocol", ["udp", "tcp", "tls"])
+async def test_ice_connects_through_relays_alone(tmp_path: Path, protocol: str) -> None:
+    certificate = make_certificate(tmp_path, "turn.example")
+    async with TurnService(config(tls_port=0, tls_certificate=certificate)) as server:
+        port = server.tls_port if protocol == "tls" else server.port
+        assert port is not None
+        # Annotated as bool, handed to asyncio, which takes a context too.
+        tls: Any = any_certificate() if protocol == "tls" else False
         minted = mint("s", user="ann", call="1", expires_at=time.time() + 60)
         agents = [
             Connection(
                 ice_controlling=controlling,
                 components=1,
-                turn_server=("127.0.0.1", server.port),
+                turn_server=("127.0.0.1", port),
+                turn_transport="udp" if protocol == "udp" else "tcp",
+                turn_ssl=tls,
                 turn_username=minted.username,
                 turn_password=minted.password,
                 transport_policy=TransportPolicy.RELAY,
