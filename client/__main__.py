@@ -368,6 +368,13 @@ def turn(
     tls_port: Annotated[
         int | None, typer.Option(min=0, max=65535, help="TCP port of TLS.  [default: 5349]")
     ] = None,
+    tcp_allocations: Annotated[
+        bool | None,
+        typer.Option(
+            "--tcp-allocations/--no-tcp-allocations",
+            help="Give relays over TCP too (RFC 6062): not for calls.  [default: no]",
+        ),
+    ] = None,
     metrics_port: Annotated[
         int | None,
         typer.Option(min=0, max=65535, help="Show /metrics and /health here, on loopback."),
@@ -400,6 +407,7 @@ def turn(
             "tls_certificate": tls_certificate,
             "tls_private_key": tls_private_key,
             "tls_port": tls_port,
+            "tcp_allocations": tcp_allocations,
             "metrics_port": metrics_port,
             "workers": workers,
         }

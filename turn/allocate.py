@@ -23,7 +23,7 @@ from collections import deque
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Final
+from typing import Any, Final, Literal
 
 from ringline.turn.addresses import Address, AddressFamily, ClientSocket, family_of, parse_address
 from ringline.turn.allocation import Allocation, Allocations, Relay
@@ -32,6 +32,7 @@ from ringline.turn.attributes import (
     ADDITIONAL_ADDRESS_FAMILY_DRAFT,
     ADDRESS_ERROR_CODE,
     ALTERNATE_SERVER,
+    DONT_FRAGMENT,
     EVEN_PORT,
     LIFETIME,
     REQUESTED_ADDRESS_FAMILY,
@@ -39,6 +40,7 @@ from ringline.turn.attributes import (
     RESERVATION_TOKEN,
     XOR_MAPPED_ADDRESS,
     XOR_RELAYED_ADDRESS,
+    Attribute,
 )
 from ringline.turn.bandwidth import Bandwidth, MakeBucket
 from ringline.turn.channel_binding import ChannelBindings
@@ -51,6 +53,7 @@ from ringline.turn.error_codes import ErrorCode, reason_phrase
 from ringline.turn.fleet import Fleet, WorkerMessage, WorkerMessageKind
 from ringline.turn.metrics import TurnMetrics
 from ringline.turn.new_peers import NewPeers
+from ringline.turn.peer_connections import PeerConnections
 from ringline.turn.peer_policy import PeerPolicy
 from ringline.turn.permission import Permissions
 from ringline.turn.ports import PortPool
@@ -63,6 +66,7 @@ __all__ = ["Allocator", "granted_lifetime"]
 
 logger = logging.getLogger(__name__)
 
+TCP: Final = 6
 UDP: Final = 17  # IP protocol number in REQUESTED-TRANSPORT
 MAX_ATTEMPTS: Final = 8
 """Ports to try before 508.  The operating system gives ports of our range to others too; with a
@@ -131,6 +135,7 @@ class Allocator:
         commands: deque[Command],
         metrics: TurnMetrics,
         *,
+        peer_connections: PeerConnections,
         credentials: Credentials,
         policy: PeerPolicy,
         rng: random.Random,
@@ -146,6 +151,7 @@ class Allocator:
         self._allocations: Final = allocations
         self._responder: Final = responder
         self._commands: Final = commands
+        self._peer_connections: Final = peer_connections
         self._metrics: Final = metrics
         self._credentials: Final = credentials
         self._policy: Final = policy
@@ -286,6 +292,7 @@ class Allocator:
             for family in families:
                 self._commands.append(CloseRelay(allocation.relay_port, family))
             return
+        self._peer_connections.close_all(allocation.relay_port)
         self._close(allocation.relay_port, allocation.quota_name)
         self._bandwidth.leave(allocation.quota_name)
         call = self._credentials.call_of(allocation.username)
@@ -324,7 +331,11 @@ class Allocator:
         transport = message.get(REQUESTED_TRANSPORT)
         if transport is None:
             return ErrorCode.BAD_REQUEST
-        if transport != UDP:
+        if transport == TCP and self._config.tcp_allocations:
+            code = _check_tcp(request)
+            if code is not None:
+                return code
+        elif transport != UDP:
             return ErrorCode.UNSUPPORTED_TRANSPORT
         family = message.get(REQUESTED_ADDRESS_FAMILY)
         additional = _additional_family(message)
@@ -394,7 +405,8 @@ class Allocator:
     def _open_next(self, opening: _Opening) -> None:
         port, family = opening.waiting[0]
         self._openings_by_port[port] = opening
-        self._commands.append(OpenRelay(port, opening.request.client, family))
+        transport = _transport_of(opening.request)
+        self._commands.append(OpenRelay(port, opening.request.client, family, transport))
 
     def _advance(self, opening: _Opening, now: float) -> None:
         """Go on after a socket has opened, or will not."""
@@ -585,6 +597,7 @@ class Allocator:
             channels=ChannelBindings(self._config.max_channels),
             buckets=buckets,
             new_peers=NewPeers(self._config.new_peers_per_second, self._config.new_peer_burst),
+            transport=_transport_of(request),
         )
         self._allocations.add(allocation)
         call = self._credentials.call_of(request.username)
@@ -592,7 +605,7 @@ class Allocator:
             self._by_call.setdefault(call, {})[port] = allocation
         if self._fleet is not None:
             self._fleet.publish(port)
-        if self._offload:
+        if self._offload and allocation.transport == "udp":
             relayed = tuple(relay.relayed for relay in allocation.relays)
             self._commands.append(OpenFlow(port, request.client, relayed, buckets))
         self._metrics.allocations = len(self._allocations)
@@ -638,6 +651,25 @@ def _requested_families(message: Message) -> tuple[AddressFamily, ...]:
 def _additional_family(message: Message) -> int | None:
     family = message.get(ADDITIONAL_ADDRESS_FAMILY)
     return message.get(ADDITIONAL_ADDRESS_FAMILY_DRAFT) if family is None else family
+
+
+def _transport_of(request: Request) -> Literal["udp", "tcp"]:
+    return "tcp" if request.message.get(REQUESTED_TRANSPORT) == TCP else "udp"
+
+
+def _check_tcp(request: Request) -> ErrorCode | None:
+    """Return why a relay over TCP cannot be as it is wanted (RFC 6062 §5.1)."""
+    of_udp: tuple[Attribute[Any], ...] = (
+        DONT_FRAGMENT,
+        EVEN_PORT,
+        RESERVATION_TOKEN,
+        ADDITIONAL_ADDRESS_FAMILY,
+    )
+    if request.client.transport == "udp" or any(
+        request.message.get(attribute) is not None for attribute in of_udp
+    ):
+        return ErrorCode.BAD_REQUEST
+    return None
 
 
 def granted_lifetime(requested: int | None, config: TurnConfig) -> float:

@@ -24,7 +24,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 
 from ringline.turn.addresses import Address, AddressFamily, ClientSocket, family_of
 from ringline.turn.bandwidth import Bucket
@@ -74,6 +74,7 @@ class Allocation:
         response: The answer to that Allocate.
         buckets: What limits its bandwidth; empty if nothing does.
         new_peers: What limits how quickly it turns to peers.
+        transport: Between relay and peers.
 
     """
 
@@ -90,6 +91,7 @@ class Allocation:
     channels: ChannelBindings
     buckets: tuple[Bucket, ...]
     new_peers: NewPeers
+    transport: Literal["udp", "tcp"] = "udp"
 
     @property
     def relays(self) -> tuple[Relay, ...]:
@@ -110,7 +112,8 @@ class Allocations:
     def __init__(self) -> None:
         self.by_client: Final[dict[ClientSocket, Allocation]] = {}
         self.by_port: Final[dict[int, Allocation]] = {}
-        self.by_relayed: Final[dict[Address, Allocation]] = {}
+        self.by_relayed: Final[dict[Address, Allocation]] = {}  # over UDP
+        self.by_relayed_tcp: Final[dict[Address, Allocation]] = {}
         self._deadlines: Final[Deadlines[int]] = Deadlines()
 
     def __len__(self) -> int:
@@ -121,7 +124,7 @@ class Allocations:
         self.by_client[allocation.client] = allocation
         self.by_port[allocation.relay_port] = allocation
         for relay in allocation.relays:
-            self.by_relayed[relay.relayed] = allocation
+            self._of_transport(allocation)[relay.relayed] = allocation
         self._schedule(allocation)
 
     def extend(
@@ -138,7 +141,7 @@ class Allocations:
         for relay in allocation.relays:
             if relay.family not in families:
                 continue
-            del self.by_relayed[relay.relayed]
+            del self._of_transport(allocation)[relay.relayed]
             if relay is allocation.ipv4:
                 allocation.ipv4 = None
             else:
@@ -165,6 +168,9 @@ class Allocations:
     def next_expiry(self) -> float | None:
         """Return when :meth:`pop_expired` should be called next."""
         return self._deadlines.next_due()
+
+    def _of_transport(self, allocation: Allocation) -> dict[Address, Allocation]:
+        return self.by_relayed if allocation.transport == "udp" else self.by_relayed_tcp
 
     def _schedule(self, allocation: Allocation) -> None:
         due = min(relay.expires_at for relay in allocation.relays)

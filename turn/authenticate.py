@@ -65,7 +65,7 @@ class Authenticator:
     ) -> Request | ErrorCode:
         """Return the request with who made it, or the code to refuse it with.
 
-        ``allocation`` is the client's, if it has one.
+        ``allocation`` is the client's, if it has one, or that which a ConnectionBind is about.
 
         Raises:
             ParseError: If an attribute that is needed here is malformed.
@@ -87,7 +87,13 @@ class Authenticator:
         )
         if keys is None or username is None:
             return ErrorCode.UNAUTHENTICATED
-        if not self._nonces.is_fresh(nonce, client, now):
+        if not self._nonces.is_fresh(nonce, client, now) and not (
+            # A data connection of RFC 6062 may come with the nonce of its control connection.
+            message.method == Method.CONNECTION_BIND
+            and allocation is not None
+            and allocation.client.host == client.host
+            and self._nonces.is_fresh(nonce, allocation.client, now)
+        ):
             return ErrorCode.STALE_NONCE
         if message.method == Method.ALLOCATE and allocation is None:
             wall_clock = self._wall_clock()

@@ -7,14 +7,17 @@ The core decides, the edge does.  After each input the edge drains
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 from ringline.turn.addresses import Address, AddressFamily, ClientSocket
 from ringline.turn.bandwidth import Bucket
 
 __all__ = [
+    "ClosePeer",
     "CloseRelay",
     "Command",
+    "ConnectPeer",
+    "JoinPeer",
     "OpenFlow",
     "OpenRelay",
     "SendToClient",
@@ -49,19 +52,21 @@ class SendToPeer:
 
 @dataclass(slots=True)
 class OpenRelay:
-    """Open a UDP socket on ``relay_port``, then call ``handle_relay_opened`` or ``_failed``.
+    """Open a socket on ``relay_port``, then call ``handle_relay_opened`` or ``_failed``.
 
     A port names an allocation, and has at most one socket of each family.
 
     Attributes:
         client: Whom it is for: where no address is configured, the relay is opened on that
             address of ours which faces this client.
+        transport: Over TCP it listens, and each connection is told by ``handle_peer_accepted``.
 
     """
 
     relay_port: int
     client: ClientSocket
     family: AddressFamily = AddressFamily.IPV4
+    transport: Literal["udp", "tcp"] = "udp"
 
 
 @dataclass(slots=True)
@@ -75,6 +80,37 @@ class CloseRelay:
 
     relay_port: int
     family: AddressFamily | None = None
+
+
+@dataclass(slots=True)
+class ConnectPeer:
+    """Connect by TCP from a relay, then call ``handle_peer_connected`` or ``_closed``."""
+
+    number: int
+    relay_port: int
+    to: Address
+
+
+@dataclass(slots=True)
+class JoinPeer:
+    """Pass on as they are the bytes between a peer's connection and a client's, from now on.
+
+    Attributes:
+        client: Its connection; what has been sent to it by :class:`SendToClient` goes first.
+        buckets: What limits the bandwidth.
+
+    """
+
+    number: int
+    client: ClientSocket
+    buckets: tuple[Bucket, ...]
+
+
+@dataclass(slots=True)
+class ClosePeer:
+    """Close a peer's connection and the client's that it is joined to; what waits goes first."""
+
+    number: int
 
 
 @dataclass(slots=True)
@@ -129,5 +165,14 @@ class TellWorker:
 
 
 Command: TypeAlias = (
-    SendToClient | SendToPeer | OpenRelay | CloseRelay | OpenFlow | SetChannel | TellWorker
+    SendToClient
+    | SendToPeer
+    | OpenRelay
+    | CloseRelay
+    | ConnectPeer
+    | JoinPeer
+    | ClosePeer
+    | OpenFlow
+    | SetChannel
+    | TellWorker
 )

@@ -52,6 +52,13 @@ class TurnConfig:
     """What passes datagrams on: ``compiled`` is quicker and there where it was built, on Linux;
     ``python`` is there everywhere; ``auto`` takes the better one that there is."""
 
+    tcp_allocations: bool = False
+    """Whether relays over TCP are given (RFC 6062).  Calls have no use for them, and whoever has
+    one can reach every public TCP service through us: on only where that is wanted."""
+
+    max_peer_connections: int = 16
+    """Per relay over TCP, in all states."""
+
     alternate_server: str | None = None
     """Who is asked instead while this server drains, as ``192.0.2.1:3478``."""
 
@@ -254,6 +261,7 @@ class TurnConfig:
             "max_allocations",
             "max_permissions",
             "max_channels",
+            "max_peer_connections",
             "bandwidth_burst",
             "new_peers_per_second",
             "new_peer_burst",
@@ -302,9 +310,12 @@ def part_of(config: TurnConfig, index: int, count: int) -> TurnConfig:
     user or allocation may send: its clients may all be at one worker.
 
     Raises:
-        ConfigError: If there are too few relay ports.
+        ConfigError: If there are too few relay ports, or relays over TCP are wanted, whose data
+            connections the kernel would spread over workers that know nothing of them.
 
     """
+    if config.tcp_allocations:
+        raise ConfigError("tcp_allocations: not with several workers; run one, or a server apart")
     first = config.first_relay_port + config.first_relay_port % 2  # pairs stay in one part
     size = (config.last_relay_port + 1 - first) // count // 2 * 2
     if size < 2:

@@ -38,10 +38,16 @@ class ErrorCode(IntEnum):
     """The credentials are good, but the allocation was made with others."""
 
     UNSUPPORTED_TRANSPORT = 442
-    """The relay was wanted over something other than UDP."""
+    """The relay was wanted over something other than UDP, or TCP where that is on."""
 
     PEER_ADDRESS_FAMILY_MISMATCH = 443
     """The peer's address is of another family than the relayed address."""
+
+    CONNECTION_ALREADY_EXISTS = 446
+    """The allocation has a connection to this peer, or makes one (RFC 6062 §6.3)."""
+
+    CONNECTION_TIMEOUT_OR_FAILURE = 447
+    """The peer took no connection, or not within 30 s (RFC 6062 §6.3)."""
 
     ALLOCATION_QUOTA_REACHED = 486
     """The user has as many allocations as one user may."""
@@ -63,6 +69,8 @@ _PHRASES = {
     ErrorCode.WRONG_CREDENTIALS: "Wrong Credentials",
     ErrorCode.UNSUPPORTED_TRANSPORT: "Unsupported Transport Protocol",
     ErrorCode.PEER_ADDRESS_FAMILY_MISMATCH: "Peer Address Family Mismatch",
+    ErrorCode.CONNECTION_ALREADY_EXISTS: "Connection Already Exists",
+    ErrorCode.CONNECTION_TIMEOUT_OR_FAILURE: "Connection Timeout or Failure",
     ErrorCode.ALLOCATION_QUOTA_REACHED: "Allocation Quota Reached",
     ErrorCode.INSUFFICIENT_CAPACITY: "Insufficient Capacity",
 }

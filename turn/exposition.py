@@ -42,6 +42,11 @@ class Exposition(Collector):
         """Give all numbers; called by the registry."""
         metrics = self._metrics
         yield GaugeMetricFamily("ringline_turn_allocations", "Live relays.", metrics.allocations)
+        yield GaugeMetricFamily(
+            "ringline_turn_peer_connections",
+            "TCP connections between relays and peers.",
+            metrics.peer_connections,
+        )
         for name, text, value in (
             ("allocations_created", "Relays made.", metrics.allocations_created),
             ("relayed_inside", "Datagrams between two relays here.", metrics.relayed_inside),

@@ -29,7 +29,10 @@ from typing import TYPE_CHECKING, Final, Literal, Self
 from ringline.turn.addresses import AddressFamily, ClientSocket, family_of, format_address
 from ringline.turn.bandwidth import TokenBucket
 from ringline.turn.commands import (
+    ClosePeer,
     CloseRelay,
+    ConnectPeer,
+    JoinPeer,
     OpenFlow,
     OpenRelay,
     SendToClient,
@@ -39,6 +42,7 @@ from ringline.turn.commands import (
 )
 from ringline.turn.config import TurnConfig
 from ringline.turn.errors import ConfigError, ListenError
+from ringline.turn.io_peer import PeerStreams
 from ringline.turn.io_stream import StreamListener
 from ringline.turn.metrics import DropReason, TurnMetrics
 from ringline.turn.server import TurnServer
@@ -112,6 +116,7 @@ class TurnService:
         self._tls: ssl.SSLContext | None = None
         self._plane: DataPlane | None = None
         self._core: TurnServer | None = None
+        self._peers: PeerStreams | None = None  # where relays over TCP are on
         self._timer: asyncio.TimerHandle | None = None
         self._loop: Final = asyncio.get_running_loop()
 
@@ -207,6 +212,8 @@ class TurnService:
             link = self._place.link
             self._loop.add_reader(link.fileno(), self._read_link, link, self._core)
             link.greet()
+        if config.tcp_allocations:
+            self._peers = PeerStreams(self._core, self._settle)
         if self.tls_port is not None:
             self._core.deny_own_port(self.tls_port)
         for family, listener in self._listeners.items():
@@ -362,6 +369,9 @@ class TurnService:
             self._timer.cancel()
             self._timer = None
         await self._close_streams()
+        if self._peers is not None:
+            self._peers.close()
+            await asyncio.sleep(0)  # they hear of it in the next turn of the loop
         for port in self._relays4.keys() | self._relays6.keys():
             self._close_relay(port, None)
         if self._place is not None:
@@ -511,8 +521,29 @@ class TurnService:
                 self._close_relay(command.relay_port, command.family)
             elif isinstance(command, TellWorker):
                 self._tell_worker(core, command)
+            elif isinstance(command, ConnectPeer | JoinPeer | ClosePeer):
+                self._perform_tcp(command)
             elif self._plane is not None:
                 self._tell_plane(self._plane, command)
+
+    def _perform_tcp(self, command: ConnectPeer | JoinPeer | ClosePeer) -> None:
+        peers = self._peers
+        if peers is None:
+            return
+        if isinstance(command, ConnectPeer):
+            peers.connect(command.number, command.relay_port, command.to)
+        elif isinstance(command, ClosePeer):
+            peers.close_peer(command.number)
+        else:
+            listener = self._streams.get(command.client.transport)
+            client = None if listener is None else listener.data_connection(command.client)
+            if client is not None:
+                peers.join(command.number, client, command.buckets)
+
+    def _settle(self) -> None:
+        core = self._running()
+        self._perform(core)
+        self._arm(core)
 
     def _tell_plane(self, plane: DataPlane, command: OpenFlow | SetChannel) -> None:
         """Tell the data plane what it can do; it speaks IPv4, and leaves the rest to the core."""
@@ -539,6 +570,10 @@ class TurnService:
         port, now = command.relay_port, self._loop.time()
         try:
             host = self._relay_host(command.client, command.family)
+            if command.transport == "tcp" and self._peers is not None:
+                self._peers.open_relay(port, host)
+                core.handle_relay_opened(port, host, now)
+                return
             relay = _open_socket(host, port)
         except OSError as error:
             logger.debug("TURN: cannot open a relay on port %d: %s", port, error)
@@ -550,6 +585,8 @@ class TurnService:
         core.handle_relay_opened(port, host, now)
 
     def _close_relay(self, port: int, family: AddressFamily | None) -> None:
+        if self._peers is not None:
+            self._peers.close_relay(port)
         for each, relays in (
             (AddressFamily.IPV4, self._relays4),
             (AddressFamily.IPV6, self._relays6),

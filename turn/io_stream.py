@@ -15,7 +15,7 @@ import os
 import socket
 import ssl
 from collections.abc import Callable, Mapping
-from typing import Any, Final, Literal, cast
+from typing import Any, Final, Literal, Protocol, cast
 
 from ringline.turn.addresses import ClientSocket, format_address, source_of
 from ringline.turn.config import TurnConfig
@@ -23,7 +23,7 @@ from ringline.turn.errors import ListenError, ParseError
 from ringline.turn.metrics import DropReason
 from ringline.turn.stream import MAX_MESSAGE, StreamReader, pad
 
-__all__ = ["StreamListener"]
+__all__ = ["DataConnection", "StreamListener"]
 
 logger = logging.getLogger(__name__)
 
@@ -31,7 +31,27 @@ _MAX_UNSENT: Final = 256 * 1024
 """Bytes that wait for a slow connection; what comes then is dropped, as a full queue of UDP drops
 it.  A second of good video: older is worth nothing."""
 
+_LINGER: Final = 30.0  # seconds that a closed connection has to take what waits for it
 _SWEEP: Final = 5.0  # seconds between two looks for strangers that have stayed too long
+
+
+class DataConnection(Protocol):
+    """A client's connection that carries bytes to and from a peer (RFC 6062)."""
+
+    def join(self, on_data: Callable[[bytes], None], on_full: Callable[[bool], None]) -> None:
+        """Give what comes to ``on_data``, and tell ``on_full`` when writing is too much."""
+
+    def write(self, data: bytes) -> None:
+        """Send bytes as they are."""
+
+    def pause_reading(self) -> None:
+        """Read nothing for now."""
+
+    def resume_reading(self) -> None:
+        """Read on."""
+
+    def close(self) -> None:
+        """Close when what waits has gone."""
 
 
 class StreamListener:
@@ -153,6 +173,14 @@ class StreamListener:
         if not self._closing:
             self.on_closed(client)
 
+    def data_connection(self, client: ClientSocket) -> DataConnection | None:
+        """Return a connection that is to carry bytes, if it is still there."""
+        return self._connections.get(client)
+
+    def abort_later(self, transport: asyncio.Transport) -> None:
+        """Close a connection that takes nothing any more."""
+        self._loop.call_later(_LINGER, transport.abort)
+
     def now(self) -> float:
         """Return the loop's time."""
         return self._loop.time()
@@ -174,6 +202,8 @@ class _Connection(asyncio.Protocol):
         self._reader: Final = StreamReader()
         self._transport: asyncio.Transport | None = None
         self._client: ClientSocket | None = None
+        self._on_data: Callable[[bytes], None] | None = None
+        self._on_full: Callable[[bool], None] | None = None
         self.idle_since = listener.now()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -190,17 +220,25 @@ class _Connection(asyncio.Protocol):
         client, listener = self._client, self._listener
         if client is None or self._transport is None:
             return
+        if self._on_data is not None:
+            self._on_data(data)
+            return
+        self._reader.push(data)
+        has_message = False
         try:
-            messages = self._reader.feed(data)
+            while (message := self._reader.pop()) is not None:
+                has_message = True
+                listener.on_message(message, client)
+                if self._on_data is not None:  # joined by this message: no other follows
+                    self._on_data(self._reader.take_rest())
+                    return
         except ParseError as error:
             listener.on_dropped(DropReason.MALFORMED)
             logger.debug("TURN: connection closed: %s", error)
             self._transport.abort()
             return
-        if not messages:
+        if not has_message:
             return
-        for message in messages:
-            listener.on_message(message, client)
         is_known = listener.has_allocation(client)
         if is_known:
             self._reader.limit = MAX_MESSAGE
@@ -212,6 +250,41 @@ class _Connection(asyncio.Protocol):
         if self._client is not None:
             client, self._client = self._client, None
             self._listener.forget(client)
+
+    # As a data connection of RFC 6062
+
+    def join(self, on_data: Callable[[bytes], None], on_full: Callable[[bool], None]) -> None:
+        """Carry no messages any more but bytes."""
+        self._on_data, self._on_full = on_data, on_full
+
+    def write(self, data: bytes) -> None:
+        """Send bytes as they are; ``on_full`` says when it is too much."""
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.write(data)
+
+    def pause_reading(self) -> None:
+        """Read nothing for now."""
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        """Read on."""
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.resume_reading()
+
+    def pause_writing(self) -> None:
+        if self._on_full is not None:
+            self._on_full(True)
+
+    def resume_writing(self) -> None:
+        if self._on_full is not None:
+            self._on_full(False)
+
+    def close(self) -> None:
+        """Close when what waits has gone, or half a minute later."""
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.close()
+            self._listener.abort_later(self._transport)
 
     def send(self, message: bytes) -> bool:
         """Send a message; return whether there was room for it."""

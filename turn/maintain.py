@@ -141,7 +141,7 @@ class Maintainer:
         """
         number = request.message.get(CHANNEL_NUMBER)
         peer = request.message.get(XOR_PEER_ADDRESS)
-        if number is None or peer is None or peer[1] == 0:
+        if number is None or peer is None or peer[1] == 0 or allocation.transport != "udp":
             return ErrorCode.BAD_REQUEST
         if allocation.channels.conflicts(number, peer, now):
             return ErrorCode.BAD_REQUEST

@@ -43,6 +43,9 @@ class DropReason(Enum):
     BANDWIDTH = "bandwidth"
     """Data over the bandwidth of the allocation, the user or the server."""
 
+    CONNECTIONS = "connections"
+    """A peer's connection for an allocation that has as many as it may."""
+
     OVERSIZE = "oversize"
     """A datagram too long for the indication that would carry it."""
 
@@ -52,7 +55,7 @@ class DropReason(Enum):
 
 @dataclass(slots=True)
 class TurnMetrics:
-    """Everything since the start, besides ``allocations``, which is now.
+    """Everything since the start, besides ``allocations`` and ``peer_connections``, which are now.
 
     Attributes:
         relayed_inside: Datagrams from one relayed address of ours to another, which never saw
@@ -64,6 +67,7 @@ class TurnMetrics:
     """
 
     allocations: int = 0
+    peer_connections: int = 0
     allocations_created: int = 0
     client_to_peer_datagrams: int = 0
     client_to_peer_bytes: int = 0

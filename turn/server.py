@@ -54,9 +54,10 @@ from ringline.turn.fleet import Fleet, WorkerMessage, WorkerMessageKind
 from ringline.turn.maintain import Maintainer
 from ringline.turn.metrics import DropReason, TurnMetrics
 from ringline.turn.nonces import Nonces, SecurityFeature
+from ringline.turn.peer_connections import PeerConnections
 from ringline.turn.peer_policy import PeerPolicy, Verdict, parse_networks
 from ringline.turn.reply_limit import ReplyLimit
-from ringline.turn.respond import Responder
+from ringline.turn.respond import Request, Responder
 from ringline.turn.stun import Message, MessageClass, Method
 
 __all__ = ["TurnServer"]
@@ -141,12 +142,22 @@ class TurnServer:
                 burst=config.unauthenticated_reply_burst,
             ),
         )
+        self._peer_connections: Final = PeerConnections(
+            self._allocations,
+            self._responder,
+            self._policy,
+            self._commands,
+            self.metrics,
+            limit=config.max_peer_connections,
+            random_bytes=random_bytes,
+        )
         self._allocator: Final = Allocator(
             config,
             self._allocations,
             self._responder,
             self._commands,
             self.metrics,
+            peer_connections=self._peer_connections,
             credentials=credentials,
             policy=self._policy,
             rng=rng or random.SystemRandom(),
@@ -183,11 +194,29 @@ class TurnServer:
             families = tuple(AddressFamily)
             self._allocations.end(allocation, families)
             self._allocator.release(allocation, families)
+        self._peer_connections.handle_client_closed(client)
         self._allocator.abandon(client)
 
     def has_allocation(self, client: ClientSocket) -> bool:
-        """Tell whether a client has a live allocation."""
-        return client in self._allocations.by_client
+        """Tell whether a client has a live allocation, or a peer's connection."""
+        return client in self._allocations.by_client or self._peer_connections.holds(client)
+
+    def handle_peer_accepted(self, relay_port: int, source: Address, now: float) -> int | None:
+        """Take a TCP connection to a relay.
+
+        Returns:
+            What it is called in commands from now on; :obj:`None`: close it at once.
+
+        """
+        return self._peer_connections.handle_accepted(relay_port, source, now)
+
+    def handle_peer_connected(self, number: int, now: float) -> None:
+        """The edge has performed :class:`ConnectPeer`."""
+        self._peer_connections.handle_connected(number, now)
+
+    def handle_peer_closed(self, number: int) -> None:
+        """A peer's connection is gone, or :class:`ConnectPeer` could not be performed."""
+        self._peer_connections.handle_closed(number)
 
     def handle_peer_datagram(
         self, relay_port: int, data: bytes, source: Address, now: float
@@ -243,6 +272,7 @@ class TurnServer:
         for allocation, families in self._allocations.pop_expired(now):
             self._allocator.release(allocation, families)
         self._allocator.handle_timeout(now)
+        self._peer_connections.handle_timeout(now)
 
     def deny_own_port(self, port: int) -> None:
         """Let no client reach a port that this process listens on, whatever range is open."""
@@ -265,10 +295,12 @@ class TurnServer:
 
     def poll_timeout(self) -> float | None:
         """Return when to call :meth:`handle_timeout`, or :obj:`None` if nothing can end."""
-        first, second = self._allocations.next_expiry(), self._allocator.poll_timeout()
-        if first is None or second is None:
-            return first if second is None else second
-        return min(first, second)
+        times = (
+            self._allocations.next_expiry(),
+            self._allocator.poll_timeout(),
+            self._peer_connections.poll_timeout(),
+        )
+        return min((time for time in times if time is not None), default=None)
 
     # Data, the short way
 
@@ -364,12 +396,14 @@ class TurnServer:
 
     def _handle_stun(self, data: bytes, source: ClientSocket, now: float) -> None:
         relay = self._allocations.by_port.get(source.port)
-        is_ours = relay is not None and any(
-            source.address in (each.local, each.relayed) for each in relay.relays
+        is_ours = (
+            relay is not None
+            and (source.transport == "udp") == (relay.transport == "udp")
+            and any(source.address in (each.local, each.relayed) for each in relay.relays)
         )
         if self._fleet is not None and self._fleet.owner_of(source.address) is not None:
-            is_ours = True
-        if is_ours and source.transport == "udp":
+            is_ours = is_ours or source.transport == "udp"
+        if is_ours:
             # A relay of ours asks for a relay: somebody builds a loop (invariant 3).
             self._drop(DropReason.DENIED_PEER)
             return
@@ -399,7 +433,8 @@ class TurnServer:
             self._drop(DropReason.MALFORMED, error)
             return
         unknown = message.unknown_required(self._known)
-        if message.method != Method.SEND or unknown or peer is None or data is None:
+        is_wrong = message.method != Method.SEND or allocation.transport != "udp"
+        if is_wrong or unknown or peer is None or data is None:
             self._drop(DropReason.MALFORMED)
             return
         if allocation.permissions.find(peer[0], now) is None:
@@ -425,11 +460,14 @@ class TurnServer:
         if message.method == Method.BINDING:
             self._handle_binding(message, source, now)
             return
-        if message.method not in _AUTHENTICATED:
+        is_tcp = message.method in _OF_TCP and self._config.tcp_allocations
+        if message.method not in _AUTHENTICATED and not is_tcp:
             self._drop(DropReason.MALFORMED)
             return
         allocation = self._allocations.by_client.get(source)
         try:
+            if message.method == Method.CONNECTION_BIND:
+                allocation = self._peer_connections.owner(message)
             request = self._authenticator.authenticate(message, source, allocation, now)
         except ParseError as error:
             logger.debug("bad credentials: %s", error)
@@ -446,11 +484,23 @@ class TurnServer:
         try:
             if message.method == Method.ALLOCATE:
                 self._allocator.handle_request(request, allocation, now)
+            elif is_tcp:
+                self._handle_tcp_request(request, allocation, now)
             else:
                 self._maintainer.handle_request(request, allocation, now)
         except ParseError as error:
             logger.debug("bad request: %s", error)
             self._responder.refuse(request, ErrorCode.BAD_REQUEST)
+
+    def _handle_tcp_request(
+        self, request: Request, allocation: Allocation | None, now: float
+    ) -> None:
+        if request.message.method == Method.CONNECT:
+            code = self._peer_connections.handle_connect(request, allocation, now)
+        else:
+            code = self._peer_connections.handle_bind(request)
+        if code is not None:
+            self._responder.refuse(request, code)
 
     def _handle_binding(self, message: Message, source: ClientSocket, now: float) -> None:
         unknown = message.unknown_required(self._known)
@@ -466,6 +516,7 @@ class TurnServer:
             logger.debug("dropped: %s %s", reason.value, error or "")
 
 
+_OF_TCP: Final = frozenset({Method.CONNECT, Method.CONNECTION_BIND})  # RFC 6062
 _AUTHENTICATED: Final = frozenset(
     {Method.ALLOCATE, Method.REFRESH, Method.CREATE_PERMISSION, Method.CHANNEL_BIND}
 )

@@ -36,6 +36,7 @@ class StreamReader:
     def __init__(self, limit: int = STRANGER_LIMIT) -> None:
         self.limit = limit
         self._held = bytearray()
+        self._position = 0  # of the next message; what is before it was given out
 
     def feed(self, data: bytes) -> list[bytes]:
         """Take bytes; return the messages that are whole now, ChannelData with its padding.
@@ -45,20 +46,41 @@ class StreamReader:
                 to find the next one: the connection is of no more use.
 
         """
-        held = self._held
-        held += data
+        self.push(data)
         messages = []
-        position = 0
-        while len(held) - position >= 4:
+        while (message := self.pop()) is not None:
+            messages.append(message)
+        return messages
+
+    def push(self, data: bytes) -> None:
+        """Take bytes, to be asked for messages by :meth:`pop` until there is none."""
+        self._held += data
+
+    def pop(self) -> bytes | None:
+        """Return the next message that is whole, or :obj:`None`.
+
+        Raises:
+            ParseError: As :meth:`feed` does.
+
+        """
+        held, position = self._held, self._position
+        if len(held) - position >= 4:
             size = _size(held, position)
             if size > self.limit:
                 raise ParseError(f"stream: a message of {size} bytes, at most {self.limit}")
-            if len(held) - position < size:
-                break
-            messages.append(bytes(held[position : position + size]))
-            position += size
+            if len(held) - position >= size:
+                self._position += size
+                return bytes(held[position : position + size])
         del held[:position]
-        return messages
+        self._position = 0
+        return None
+
+    def take_rest(self) -> bytes:
+        """Return what has come and is no message yet, where no more messages follow."""
+        rest = bytes(self._held[self._position :])
+        self._held.clear()
+        self._position = 0
+        return rest
 
 
 def pad(message: bytes) -> bytes:

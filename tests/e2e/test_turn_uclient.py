@@ -17,7 +17,7 @@ from typing import cast
 import pytest
 
 from ringline.turn import TurnConfig, TurnService
-from tests.e2e.test_turn_streams import make_certificate
+from tests.e2e.test_turn_streams import eventually, make_certificate
 from tests.e2e.turn_planes import data_plane
 
 CLIENT = shutil.which("turnutils_uclient")
@@ -217,6 +217,45 @@ async def test_every_mode_by_connection_loses_nothing(tmp_path: Path) -> None:
         )
     wrong = {mode: verdict(*result) for mode, result in zip(BY_STREAM, results, strict=True)}
     assert {mode: what for mode, what in wrong.items() if what} == {}
+
+
+async def test_relays_over_tcp_lose_nothing(tmp_path: Path) -> None:
+    settings = config(
+        tcp_allocations=True,
+        allow_peers=("127.0.0.0/8",),
+        tls_port=0,
+        tls_certificate=make_certificate(tmp_path, "turn.example"),
+    )
+    peer = await asyncio.start_server(echo_stream, "127.0.0.1", 0)
+    port = peer.sockets[0].getsockname()[1]
+    modes = {
+        "to a peer": f"-T -e 127.0.0.1 -r {port}",
+        "to a peer, long messages": f"-T -l 1400 -e 127.0.0.1 -r {port}",
+        "to a peer, TLS": f"-t -S -T -e 127.0.0.1 -r {port}",
+        "client to client": "-y -T",
+        "client to client, TLS": "-y -t -S -T",
+    }
+    async with peer, TurnService(settings) as server:
+        results = await asyncio.gather(*(run(server, options) for options in modes.values()))
+        await eventually(lambda: server.metrics.peer_connections == 0)
+    wrong = {mode: verdict(*result) for mode, result in zip(modes, results, strict=True)}
+    assert {mode: what for mode, what in wrong.items() if what} == {}
+
+
+async def test_without_the_setting_there_are_no_relays_over_tcp() -> None:
+    async with TurnService(config()) as server:
+        code, _ = await run(server, "-y -T", patience=30)
+        assert code != 0
+        assert server.metrics.allocations_created == 0
+
+
+async def echo_stream(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Be a peer over TCP that sends back what it gets."""
+    with contextlib.suppress(ConnectionError):
+        while data := await reader.read(65_536):
+            writer.write(data)
+            await writer.drain()
+    writer.close()
 
 
 async def test_client_to_client_needs_no_open_range() -> None:

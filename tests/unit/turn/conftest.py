@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import random
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
@@ -81,8 +81,9 @@ class Bench:
         password: str = "pa",  # noqa: S107 - a test
         host: str = "198.51.100.7",
         port: int = 5000,
+        transport: Literal["udp", "tcp", "tls"] = "udp",
     ) -> Client:
-        return Client(self, ClientSocket(host, port), username, password)
+        return Client(self, ClientSocket(host, port, transport), username, password)
 
 
 class Client:
@@ -150,6 +151,13 @@ class Client:
             self.port = port
         assert relayed
         return answer
+
+    def allocate_tcp(self) -> None:
+        """Allocate a relay over TCP (RFC 6062) and note its port."""
+        answer = self.ask(Method.ALLOCATE, (REQUESTED_TRANSPORT, 6))
+        relayed = answer.get(XOR_RELAYED_ADDRESS)
+        assert relayed is not None
+        self.port = relayed[1]
 
 
 @pytest.fixture

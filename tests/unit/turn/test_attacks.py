@@ -106,8 +106,20 @@ def test_the_inside_cannot_be_reached(
     assert ann.send(message.add(*peer).add(DATA, b"x").serialize()) == []
     assert ann.send(b"\x40\x00\x00\x01x") == []
     assert bench.from_peer(ann.port, b"x", (host, 80)) == []
-    # RFC 6062 Connect, the fifth way in (pion 570), is not served at all.
-    assert ann.request(0x00A, peer) == []
+    # RFC 6062 Connect, the fifth way in (pion #570), is off; for where it is on see below.
+    assert ann.request(Method.CONNECT, peer) == []
+
+
+@pytest.mark.parametrize("host", INSIDE.values(), ids=INSIDE.keys())
+def test_the_inside_cannot_be_connected_to(
+    make_bench: MakeBench, code_of: CodeOf, host: str
+) -> None:
+    """Pion #570: the policy was asked everywhere but at RFC 6062's Connect."""
+    bench = make_bench(tcp_allocations=True)
+    ann = bench.client(transport="tcp")
+    ann.allocate_tcp()
+    assert code_of(ann.ask(Method.CONNECT, (XOR_PEER_ADDRESS, (host, 80)))) == 403
+    assert bench.server.metrics.peer_connections == 0
 
 
 def test_our_own_listener_cannot_be_reached(make_bench: MakeBench, code_of: CodeOf) -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from ringline.turn import ConfigError, TurnConfig
 from ringline.turn.addresses import AddressFamily
+from ringline.turn.config import part_of
 
 
 def test_credentials_are_all_that_must_be_given() -> None:
@@ -72,3 +73,9 @@ def test_secrets_and_passwords_are_not_shown() -> None:
 def test_it_is_frozen() -> None:
     with pytest.raises(dataclasses.FrozenInstanceError):
         TurnConfig(secrets=("s",)).port = 1  # type: ignore[misc] # what is tested
+
+
+def test_relays_over_tcp_are_for_one_process() -> None:
+    config = TurnConfig(users={"a": "b"}, tcp_allocations=True)
+    with pytest.raises(ConfigError, match="tcp_allocations: not with several workers"):
+        part_of(config, 0, 2)
