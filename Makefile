@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test unit sim netns interop bench lint types fmt check clean
+.PHONY: help install demo test unit sim netns interop bench bench-turn lint types fmt check clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -51,6 +51,9 @@ interop: $(BIN)/.installed-dev ## a real Chromium and a plain aiortc peer
 
 bench: $(BIN)/.installed-bench ## what the engine costs and what a call is worth; writes benchmarks/results/
 	@$(BIN)/python benchmarks/bench.py $(ARGS)
+
+bench-turn: $(BIN)/.installed ## the relay beside Debian's coturn; writes benchmarks/results/
+	@$(BIN)/python benchmarks/turn.py $(ARGS)
 
 fmt: $(BIN)/.installed-dev ## format the code
 	@$(BIN)/ruff format .

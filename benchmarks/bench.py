@@ -22,6 +22,7 @@ from typing import Any, Final
 
 import av
 import numpy as np
+from machine import processor
 from material import draw_pictures, synthetic_voice
 from quality import COLUMNS, Material, default_seconds, measure_call, median_score
 from stages import measure_call_cost, measure_stages
@@ -93,7 +94,7 @@ def _about() -> dict[str, str]:
     implementations = CodecRegistry().implementations
     return {
         "date": datetime.now(UTC).date().isoformat(),
-        "processor": _processor(),
+        "processor": processor(),
         "cores": str(os.cpu_count()),
         "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),
@@ -101,16 +102,6 @@ def _about() -> dict[str, str]:
         "av": av.__version__,
         "codecs": ", ".join(one.name or "none" for one in implementations),
     }
-
-
-def _processor() -> str:
-    try:
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    except OSError:
-        pass
-    return platform.processor() or "unknown"
 
 
 def as_table(result: dict[str, Any]) -> str:
