@@ -1,0 +1,70 @@
+"""The unit and the container file say nothing that the command does not know."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+import typer.main
+
+from ringline.client.__main__ import app
+from ringline.turn.settings import RunConfig
+
+FOLDER = Path(__file__).parent.parent.parent / "examples" / "deploy"
+UNIT = FOLDER / "ringline-turn.service"
+CONTAINER = FOLDER / "Containerfile"
+
+
+def commands() -> dict[str, list[str]]:
+    """Return what is run, without the path of the program."""
+    unit = re.search(r"^ExecStart=(.+)$", UNIT.read_text(), re.MULTILINE)
+    container = re.search(r"^ENTRYPOINT (.+)$", CONTAINER.read_text(), re.MULTILINE)
+    assert unit is not None
+    assert container is not None
+    return {"unit": shlex.split(unit[1]), "container": json.loads(container[1])}
+
+
+@pytest.mark.parametrize("where", ["unit", "container"])
+def test_the_command_takes_the_options(where: str) -> None:
+    program, name, *arguments = commands()[where]
+    assert program == "/opt/ringline/bin/ringline"
+    group = typer.main.get_command(app)
+    command = group.commands[name]  # type: ignore[attr-defined] # a group has them
+    context = command.make_context(name, list(arguments))
+    assert context.params["workers"] == 0
+    assert context.params["metrics_port"] == 9641
+    assert context.params["config"] == Path("/etc/ringline/turn.toml")
+
+
+def test_the_wait_for_calls_to_end_is_longer_than_the_drain() -> None:
+    seconds = re.search(r"^TimeoutStopSec=(\d+)$", UNIT.read_text(), re.MULTILINE)
+    stop = re.search(r"--stop-timeout (\d+)", CONTAINER.read_text())
+    assert seconds is not None
+    assert stop is not None
+    assert min(int(seconds[1]), int(stop[1])) > RunConfig().drain_limit
+
+
+def test_the_health_check_asks_the_port_that_is_opened() -> None:
+    check = re.search(r"^HEALTHCHECK .*$", CONTAINER.read_text(), re.MULTILINE)
+    assert check is not None
+    assert "127.0.0.1:9641/health" in check[0]
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd is not installed")
+def test_systemd_takes_the_unit(tmp_path: Path) -> None:
+    # The program is elsewhere here, and systemd wants it to exist.
+    unit = tmp_path / UNIT.name
+    unit.write_text(UNIT.read_text().replace("/opt/ringline/bin/ringline", "/bin/true"))
+    done = subprocess.run(
+        ["systemd-analyze", "verify", "--man=no", str(unit)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert UNIT.name not in done.stderr
