@@ -243,7 +243,8 @@ def _verdict(result: dict[str, Any]) -> str:
             for row in result["relayed"]
             if row["mode"] == mode
         ]
-        parts.append(f"{mode} {plane} {statistics.median(ratios):.2f} (at most {goal})")
+        if ratios:
+            parts.append(f"{mode} {plane} {statistics.median(ratios):.2f} (at most {goal})")
     return f"Median multiple of coturn's: {'; '.join(parts)}."
 
 

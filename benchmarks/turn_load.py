@@ -40,7 +40,7 @@ __all__ = [
 HOST: Final = "127.0.0.1"
 USER, PASSWORD, REALM_NAME = "alice", "s3cret", "ringline"
 SERVER_CORE, CLIENT_CORE = "0", "1"
-_PATIENCE: Final = 10.0  # seconds for a server to come up, or to answer
+_PATIENCE: Final = 60.0  # seconds for a server to come up, or to answer
 
 
 class Server:
