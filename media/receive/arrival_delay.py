@@ -27,6 +27,10 @@ _MAX_POINTS: Final = 1_024
 delay, of which the newest tell enough."""
 
 
+_LEAST_KEPT: Final = 0.1
+"""Of the past, however new: the very first observation is no more worth than the second."""
+
+
 class RelativeDelay:
     """The sliding minimum of arrival minus media time, for one stream.
 
@@ -73,22 +77,32 @@ class DelayHistogram:
         bin_width: Seconds of one bin.
         bins: How many; what is beyond goes to the last.
         forget: Weight that the past keeps at each observation, below 1.
+        settle: How much faster the first ones are forgotten: their share falls with this power of
+            how many have come, until that is slower than ``forget``; 0 for not at all.
 
     """
 
-    def __init__(self, *, bin_width: float, bins: int = 100, forget: float = 0.983) -> None:
+    def __init__(
+        self, *, bin_width: float, bins: int = 100, forget: float = 0.983, settle: float = 0.0
+    ) -> None:
         self._bin_width: Final = bin_width
         self._weights: Final = [0.0] * bins
         self._forget: Final = forget
-        self._unit = 1.0  # weight of the next observation; grows instead of all others shrinking
+        self._settle: Final = settle
+        self._unit = 1.0  # weight of the last observation; grows instead of all others shrinking
         self._total = 0.0
+        self._added = 0.0
         self.observations = 0
 
-    def add(self, delay: float) -> None:
-        """Count one delay, in seconds."""
-        self._weights[self._index(delay)] += self._unit
-        self._total += self._unit
-        self._unit /= self._forget
+    def add(self, delay: float, weight: float = 1.0) -> None:
+        """Count one delay, in seconds, as so many observations."""
+        self._added += weight
+        keep = self._forget**weight
+        if self._settle:
+            keep = min(keep, max(_LEAST_KEPT, 1.0 - self._settle * weight / self._added))
+        self._unit /= keep
+        self._weights[self._index(delay)] += self._unit * weight
+        self._total += self._unit * weight
         self.observations += 1
         if self._unit > 1e100:
             self._weights[:] = [weight / self._unit for weight in self._weights]

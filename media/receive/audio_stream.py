@@ -10,9 +10,10 @@ sound or silence.  When the caller's timer comes late, the frames that were miss
 but no more than 100 ms of them: then the clock starts anew from the present.
 
 Here too is the policy for delay.  Where it is off the target, single periods of the sound are
-taken out or put in (:mod:`.stretch`): in the pauses between words as soon as it is off by a
-little, within words later and at its best places only, since a changing delay is heard more than
-a long one.  Only at a delay that people talk over each other with is it got rid of in a hurry.
+taken out or put in (:mod:`.stretch`), in the pauses between words, and within words only much later
+and at its best places, since a changing delay is heard more than a long one.  For the same reason
+too long a delay is left alone until it is so by a frame, and has been for a while; then
+all of the excess goes.  Only at a delay that people talk over each other with is there a hurry.
 """
 
 from __future__ import annotations
@@ -57,18 +58,30 @@ class AudioStreamConfig:
     max_catch_up: float = 0.1
     """Seconds of missed frames that a late timer still gives: more would be heard as a jump."""
 
-    quiet_excess: int = 120
-    """Samples (2.5 ms) too many from which quiet sound is shortened: a seam is not heard there."""
+    excess: int = 960
+    """Samples too many from which sound is to be shortened: a frame, by which the target itself
+    may be off for a moment."""
 
-    loud_excess: int = 960
-    """Likewise for speech: one frame, by which the target itself may be off for a moment."""
+    rest_excess: int = 120
+    """Samples (2.5 ms) too many that are left then."""
 
     shortage: float = 0.005
-    """Seconds of the target that may be wanting before sound is lengthened, speech too: what comes
-    too late for a delay that is too short is heard more than a seam."""
+    """Seconds of the target that may be wanting before sound is lengthened."""
 
-    patience: float = 1.0
-    """Seconds for which a pause is waited for before speech is shortened."""
+    patience: float = 5.0
+    """Seconds for which there must have been too many, without a gap: what came late has made them,
+    and the next may come as late."""
+
+    pause_patience: float = 4.0
+    """Seconds for which a pause is then waited for before speech is shortened: longer than most
+    people go on without one."""
+
+    short_patience: float = 1.0
+    """Seconds for which one is waited for before speech is lengthened: it cannot keep up with a
+    queue that grows anyway, and what came too late has made its own room."""
+
+    pause: int = 2
+    """Quiet frames in a row that are a pause: a single one is a consonant as well."""
 
     rest: float = 0.12
     """Seconds between two seams in speech: six frames, as NetEq."""
@@ -112,7 +125,9 @@ class AudioStream:
         self._next_tick: float | None = None
         self._lip_sync_delay = 0.0
         self._tail = np.zeros(MAX_PERIOD, np.int16)  # the sound queued last
-        self._off_since: float | None = None  # when the delay became too long
+        self._long_since: float | None = None  # when the delay became too long
+        self._short_since: float | None = None  # when it became too short
+        self._quiet_frames = 0  # in a row
         self._rest_until = 0.0
         self._concealed = 0  # samples made up for packets known to be lost
         self._silent = 0  # of all that are made up, ones that are silence
@@ -226,6 +241,7 @@ class AudioStream:
                 else:
                     self._push(copy, 0)
             case Late(samples=missing):
+                self._long_since = None
                 self._make_up(missing)  # counted once the buffer knows that it was no pause
                 self._late_silent += missing if self._concealer.is_silent else 0
             case Pause(samples=missing):
@@ -248,14 +264,21 @@ class AudioStream:
         """Return a packet's sound, longer or shorter if the delay is off and it can be had."""
         config = self._config
         excess = self._excess(self.buffer.slack(play, at))
-        if excess < config.loud_excess:
-            self._off_since = None
-        elif self._off_since is None:
-            self._off_since = at
-        quiet = self._concealer.is_quiet(samples)
+        if excess <= config.rest_excess or (excess < config.excess and not self._is_long(at)):
+            self._long_since = None
+        elif self._long_since is None:
+            self._long_since = at
+        if excess >= 0:
+            self._short_since = None
+        elif self._short_since is None:
+            self._short_since = at
+        is_quiet = self._concealer.is_quiet(samples)
+        self._quiet_frames = self._quiet_frames + 1 if is_quiet else 0
+        quiet = self._quiet_frames >= config.pause
         stretched: Samples | None = None
-        if excess < 0:
-            if quiet or at >= self._rest_until:
+        if self._short_since is not None:
+            is_patient = at - self._short_since < config.short_patience
+            if quiet or (not is_patient and at >= self._rest_until):
                 likeness = -1.0 if quiet else config.likeness
                 room = min(max(-excess, MIN_PERIOD), MAX_PERIOD) if quiet else MAX_PERIOD
                 stretched = lengthen(self._tail, samples, min_likeness=likeness, max_period=room)
@@ -291,15 +314,17 @@ class AudioStream:
         config = self._config
         if not self.buffer.has_next:
             return False  # it would be wanted that much earlier
-        if quiet:
-            return excess > config.quiet_excess
         if excess > config.hurry_excess:
             return True
-        return (
-            self._off_since is not None
-            and at - self._off_since > config.patience
-            and at >= self._rest_until
-        )
+        if self._long_since is None or not self._is_long(at):
+            return False
+        is_patient = at - self._long_since < config.patience + config.pause_patience
+        return quiet or (not is_patient and at >= self._rest_until)
+
+    def _is_long(self, at: float) -> bool:
+        """Tell whether the delay has been too long for a while."""
+        since = self._long_since
+        return since is not None and at - since >= self._config.patience
 
     def _conceal(self, samples: int) -> None:
         self._concealed += samples

@@ -64,3 +64,24 @@ def test_delays_out_of_range_go_to_the_last_bin_and_weights_never_overflow() -> 
     assert histogram.quantile(0.95) == pytest.approx(0.2)
     histogram.add(-1.0)
     assert histogram.quantile(0.4) == pytest.approx(0.02)
+
+
+def test_the_first_observations_fade_by_how_many_have_come() -> None:
+    plain, settling = DelayHistogram(bin_width=0.02), DelayHistogram(bin_width=0.02, settle=2.0)
+    for histogram in (plain, settling):
+        for _ in range(4):
+            histogram.add(0.19)
+        for _ in range(16):
+            histogram.add(0.01)
+    assert plain.quantile(0.9) == pytest.approx(0.2)
+    assert settling.quantile(0.9) == pytest.approx(0.02)
+
+
+def test_an_observation_of_a_part_counts_for_that_part() -> None:
+    histogram = DelayHistogram(bin_width=0.02)
+    for _ in range(5):
+        histogram.add(0.19, 0.2)
+    for _ in range(9):
+        histogram.add(0.01)
+    assert histogram.quantile(0.85) == pytest.approx(0.02)
+    assert histogram.quantile(0.95) == pytest.approx(0.2)
