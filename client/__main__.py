@@ -375,6 +375,14 @@ def turn(
             help="Give relays over TCP too (RFC 6062): not for calls.  [default: no]",
         ),
     ] = None,
+    mobility: Annotated[
+        bool | None,
+        typer.Option(
+            "--mobility",
+            help="Let clients that ask for it go on from another address (RFC 8016).  Servers "
+            "with the same RINGLINE_TURN_MOBILITY_KEYS know each other's tickets.",
+        ),
+    ] = None,
     metrics_port: Annotated[
         int | None,
         typer.Option(min=0, max=65535, help="Show /metrics and /health here, on loopback."),
@@ -404,6 +412,7 @@ def turn(
             "users": io_turn.read_users(user),
             "allow_peers": _tuple(allow_peer),
             "external_address": _tuple(external_address),
+            "mobility": mobility,
             "tls_certificate": tls_certificate,
             "tls_private_key": tls_private_key,
             "tls_port": tls_port,

@@ -7,6 +7,7 @@
                                │ authenticate: credentials, nonces     who asks
                                │ allocate: ports, quota, reservation   a relay of one's own
                                │ maintain: permission, channel_binding to and from whom
+                               │ mobility: ticket                      from another address
                                │ peer_connections                      by TCP, where that is on
                                │ peer_policy, new_peers                and to whom never
                                │ bandwidth                             how much

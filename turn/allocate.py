@@ -23,10 +23,10 @@ from collections import deque
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from ringline.turn.addresses import Address, AddressFamily, ClientSocket, family_of, parse_address
-from ringline.turn.allocation import Allocation, Allocations, Relay
+from ringline.turn.allocation import Allocation, Allocations, Mobile, Relay
 from ringline.turn.attributes import (
     ADDITIONAL_ADDRESS_FAMILY,
     ADDITIONAL_ADDRESS_FAMILY_DRAFT,
@@ -35,6 +35,7 @@ from ringline.turn.attributes import (
     DONT_FRAGMENT,
     EVEN_PORT,
     LIFETIME,
+    MOBILITY_TICKET,
     REQUESTED_ADDRESS_FAMILY,
     REQUESTED_TRANSPORT,
     RESERVATION_TOKEN,
@@ -61,6 +62,9 @@ from ringline.turn.quota import AllocationQuota
 from ringline.turn.reservation import Reservation, Reservations
 from ringline.turn.respond import AttributeValue, Request, Responder
 from ringline.turn.stun import Message
+
+if TYPE_CHECKING:  # what seals tickets is loaded where clients may move
+    from ringline.turn.ticket import Ticket
 
 __all__ = ["Allocator", "granted_lifetime"]
 
@@ -95,6 +99,8 @@ class _Opening:
         waiting: Port and family of the sockets that are still to open, the next one first.
         opened: Port and local address of those that are open.
         refused: Families that cannot be had, with the reason.
+        ticket: What it names, where an allocation is made again (RFC 8016): those addresses, or
+            none.
         is_abandoned: The client's connection was lost meanwhile.
 
     """
@@ -107,6 +113,7 @@ class _Opening:
     relay_port: int
     refused: dict[AddressFamily, ErrorCode]
     attempts: int = 1
+    ticket: Ticket | None = None
     waiting: deque[tuple[int, AddressFamily]] = field(default_factory=deque)
     opened: list[tuple[int, str]] = field(default_factory=list)
     is_abandoned: bool = False
@@ -124,6 +131,8 @@ class Allocator:
 
     Attributes:
         draining: Whether new allocations are refused, because the server is about to stop.
+        seal: Makes a mobility ticket for an allocation, an epoch and now; :obj:`None` if clients
+            may not move.
 
     """
 
@@ -179,6 +188,7 @@ class Allocator:
         self._claim_deadlines: Final[Deadlines[bytes]] = Deadlines()
         self._lent: Final[dict[int, int]] = {}  # ports of ours, to the worker that has them
         self.draining = False
+        self.seal: Callable[[Allocation, int, float], bytes] | None = None
 
     def handle_request(self, request: Request, allocation: Allocation | None, now: float) -> None:
         """Answer an authenticated Allocate, or begin to; the numbers are those of §7.2.
@@ -206,6 +216,49 @@ class Allocator:
         else:
             self._begin(request)
 
+    def rebuild(self, request: Request, ticket: Ticket) -> ErrorCode | None:
+        """Begin to make an allocation again that a ticket names, at the same relayed addresses.
+
+        It is a new one in all that counts: it has its port and its place in the quota, and is
+        refused where a new one would be.  The answer comes when the sockets are open.
+        """
+        opening = self._openings_by_client.get(request.client)
+        if opening is not None:
+            is_same = opening.request.message.transaction_id == request.message.transaction_id
+            return None if is_same else ErrorCode.ALLOCATION_MISMATCH
+        if self.draining:
+            self._turn_away(request)
+            return None
+        if self._credentials.call_of(request.username) in self._ended_calls:
+            return ErrorCode.FORBIDDEN
+        quota_name = self._credentials.quota_name(request.username)
+        if not self._quota.user_has_room(quota_name, 1):
+            return ErrorCode.ALLOCATION_QUOTA_REACHED
+        if not self._quota.has_room(1):
+            return ErrorCode.INSUFFICIENT_CAPACITY
+        port = ticket.port
+        if not self._ports.take_exactly(port):
+            return ErrorCode.ALLOCATION_MISMATCH
+        self._quota.take(quota_name, 1)
+        opening = _Opening(
+            request,
+            quota_name,
+            _Ports.ANY,
+            ticket.families,
+            granted_lifetime(request.message.get(LIFETIME), self._config),
+            port,
+            refused={},
+            attempts=MAX_ATTEMPTS,
+            ticket=ticket,
+        )
+        self._openings_by_client[request.client] = opening
+        self._open(opening)
+        return None
+
+    def is_opening(self, client: ClientSocket) -> bool:
+        """Tell whether a client waits for a relay."""
+        return client in self._openings_by_client
+
     def handle_relay_opened(self, relay_port: int, host: str, now: float) -> None:
         """The edge has the socket of an :class:`OpenRelay`, bound to ``host``."""
         opening = self._openings_by_port.pop(relay_port)
@@ -230,8 +283,8 @@ class Allocator:
             else ErrorCode.ADDRESS_FAMILY_NOT_SUPPORTED
         )
         opening.refused[family] = code
-        if len(opening.families) == 1:
-            opening.waiting.clear()  # half a pair is none
+        if len(opening.families) == 1 or opening.ticket is not None:
+            opening.waiting.clear()  # half of what was asked for is none
             self._close_opened(opening)
         self._advance(opening, now)
 
@@ -337,6 +390,9 @@ class Allocator:
                 return code
         elif transport != UDP:
             return ErrorCode.UNSUPPORTED_TRANSPORT
+        ticket = message.get(MOBILITY_TICKET)
+        if self.seal is not None and ticket:
+            return ErrorCode.BAD_REQUEST  # RFC 8016 §3.1: an Allocate asks for one, and has none
         family = message.get(REQUESTED_ADDRESS_FAMILY)
         additional = _additional_family(message)
         even = message.get(EVEN_PORT)
@@ -415,14 +471,30 @@ class Allocator:
         elif opening.waiting:
             self._open_next(opening)
             return
+        elif opening.opened and not self._is_as_sealed(opening):
+            self._close_opened(opening)
         del self._openings_by_client[opening.request.client]
         if opening.opened:
             self._finish(opening, now)
             return
         self._release_ports(opening.relay_port, opening.ports.count)
         self._quota.release(opening.quota_name, opening.ports.count)
-        if not opening.is_abandoned:
-            self._responder.refuse(opening.request, opening.refused[opening.families[0]])
+        if opening.is_abandoned:
+            return
+        if opening.ticket is None:
+            code = opening.refused[opening.families[0]]
+        else:
+            code = ErrorCode.ALLOCATION_MISMATCH  # the client has to allocate anew
+        self._responder.refuse(opening.request, code)
+
+    def _is_as_sealed(self, opening: _Opening) -> bool:
+        """Tell whether an allocation that is made again has the addresses that peers know."""
+        if opening.ticket is None:
+            return True
+        from ringline.turn.ticket import bind  # noqa: PLC0415 - see above
+
+        relayed = [self._external.get(family_of(host), host) for _, host in opening.opened]
+        return bind(opening.request.username, relayed) == opening.ticket.binding
 
     def _start_again(self, opening: _Opening) -> bool:
         """Try another port, if there is one."""
@@ -462,6 +534,7 @@ class Allocator:
             lifetime=opening.lifetime,
             now=now,
             extra=extra,
+            ticket=opening.ticket,
         )
 
     def _reserve(self, opening: _Opening, port: int, host: str, now: float) -> bytes:
@@ -572,16 +645,10 @@ class Allocator:
         lifetime: float,
         now: float,
         extra: Sequence[AttributeValue] = (),
+        ticket: Ticket | None = None,
     ) -> None:
         """Answer with the relays whose sockets are bound to ``hosts``, one of each family."""
         relays = {family_of(host): self._make_relay(host, port, now + lifetime) for host in hosts}
-        response = self._responder.succeed(
-            request,
-            *((XOR_RELAYED_ADDRESS, relay.relayed) for relay in relays.values()),
-            (LIFETIME, int(lifetime)),
-            *extra,
-            (XOR_MAPPED_ADDRESS, request.client.address),
-        )
         buckets = self._bandwidth.take_part(quota_name, now)
         allocation = Allocation(
             client=request.client,
@@ -592,13 +659,22 @@ class Allocator:
             quota_name=quota_name,
             keys=request.keys,
             transaction_id=request.message.transaction_id,
-            response=response,
+            response=b"",
             permissions=Permissions(self._config.max_permissions),
             channels=ChannelBindings(self._config.max_channels),
             buckets=buckets,
             new_peers=NewPeers(self._config.new_peers_per_second, self._config.new_peer_burst),
             transport=_transport_of(request),
+            mobile=self._make_mobile(request, ticket),
         )
+        values: list[AttributeValue] = [(LIFETIME, int(lifetime)), *extra]
+        if ticket is None:
+            relayed = [(XOR_RELAYED_ADDRESS, relay.relayed) for relay in relays.values()]
+            values = [*relayed, *values, (XOR_MAPPED_ADDRESS, request.client.address)]
+        if self.seal is not None and allocation.mobile is not None:
+            sealed = self.seal(allocation, allocation.mobile.epoch, now)
+            values.append((MOBILITY_TICKET, sealed))
+        allocation.response = self._responder.succeed(request, *values)
         self._allocations.add(allocation)
         call = self._credentials.call_of(request.username)
         if call is not None:
@@ -606,11 +682,23 @@ class Allocator:
         if self._fleet is not None:
             self._fleet.publish(port)
         if self._offload and allocation.transport == "udp":
-            relayed = tuple(relay.relayed for relay in allocation.relays)
-            self._commands.append(OpenFlow(port, request.client, relayed, buckets))
+            addresses = tuple(relay.relayed for relay in allocation.relays)
+            self._commands.append(OpenFlow(port, request.client, addresses, buckets))
         self._metrics.allocations = len(self._allocations)
         self._metrics.allocations_created += 1
         logger.info("allocation %d: opened -> live for %.0f s", port, lifetime)
+
+    def _make_mobile(self, request: Request, ticket: Ticket | None) -> Mobile | None:
+        if ticket is not None:
+            epoch = (ticket.epoch + 1) % 0x10000  # ticket.EPOCHS
+            return Mobile(ticket.identity, epoch, epoch)
+        if self.seal is None or request.message.get(MOBILITY_TICKET) is None:
+            return None
+        if _transport_of(request) != "udp":
+            return None  # its connections are of the client's present address (RFC 6062)
+        while (identity := self._random_bytes(4)) in self._allocations.by_identity:
+            pass  # one in 400,000, where ten thousand have one
+        return Mobile(identity)
 
     def _make_relay(self, host: str, port: int, expires_at: float) -> Relay:
         seen = self._external.get(family_of(host), host)

@@ -16,7 +16,8 @@ Life of an allocation::
 
 Invariants:
 
-1. The three indices and the deadlines hold the same allocations, always.
+1. The indices by port and relayed address and the deadlines hold the same allocations, always;
+   that by client lacks those alone whose client is expected to come back (RFC 8016).
 2. Permissions and channels are of families that the allocation has a relay of.
 """
 
@@ -34,7 +35,7 @@ from ringline.turn.long_term import Keys
 from ringline.turn.new_peers import NewPeers
 from ringline.turn.permission import Permissions
 
-__all__ = ["Allocation", "Allocations", "Relay"]
+__all__ = ["Allocation", "Allocations", "Mobile", "PendingMove", "Relay"]
 
 
 @dataclass(slots=True)
@@ -59,6 +60,41 @@ class Relay:
 
 
 @dataclass(slots=True)
+class PendingMove:
+    """A client that has asked to be served at another socket, and was not heard there yet.
+
+    Attributes:
+        epoch: Of the ticket that it was given.
+        transaction_id, response: Of its Refresh, for retransmissions.
+        expires_at: When it is no longer expected.
+
+    """
+
+    client: ClientSocket
+    epoch: int
+    transaction_id: bytes
+    response: bytes
+    expires_at: float
+
+
+@dataclass(slots=True)
+class Mobile:
+    """What an allocation has whose client may move (RFC 8016).
+
+    Attributes:
+        identity: Which allocation a ticket is about.
+        epoch: Of the ticket in force; earlier ones are void.
+        last_epoch: Of the last ticket that was given out.
+
+    """
+
+    identity: bytes
+    epoch: int = 0
+    last_epoch: int = 0
+    pending: PendingMove | None = None
+
+
+@dataclass(slots=True)
 class Allocation:
     """What one client has.
 
@@ -75,6 +111,7 @@ class Allocation:
         buckets: What limits its bandwidth; empty if nothing does.
         new_peers: What limits how quickly it turns to peers.
         transport: Between relay and peers.
+        mobile: What moving takes; :obj:`None` if the client did not ask for it.
 
     """
 
@@ -92,6 +129,7 @@ class Allocation:
     buckets: tuple[Bucket, ...]
     new_peers: NewPeers
     transport: Literal["udp", "tcp"] = "udp"
+    mobile: Mobile | None = None
 
     @property
     def relays(self) -> tuple[Relay, ...]:
@@ -106,7 +144,7 @@ class Allocation:
 class Allocations:
     """All live allocations, found by client, by relay port and by relayed address.
 
-    The three dictionaries are read by the data path in server.py and changed only here.
+    The public dictionaries are read by the data path in server.py and changed only here.
     """
 
     def __init__(self) -> None:
@@ -114,10 +152,19 @@ class Allocations:
         self.by_port: Final[dict[int, Allocation]] = {}
         self.by_relayed: Final[dict[Address, Allocation]] = {}  # over UDP
         self.by_relayed_tcp: Final[dict[Address, Allocation]] = {}
+        self.by_identity: Final[dict[bytes, Allocation]] = {}  # those whose client may move
+        self._by_pending: Final[dict[ClientSocket, Allocation]] = {}  # where a client is expected
         self._deadlines: Final[Deadlines[int]] = Deadlines()
 
     def __len__(self) -> int:
-        return len(self.by_client)
+        return len(self.by_port)
+
+    def find_pending(self, client: ClientSocket, now: float) -> Allocation | None:
+        """Return the allocation whose client is expected at that socket."""
+        allocation = self._by_pending.get(client)
+        if allocation is None or allocation.mobile is None or allocation.mobile.pending is None:
+            return None
+        return allocation if allocation.mobile.pending.expires_at > now else None
 
     def add(self, allocation: Allocation) -> None:
         """Take in a new one; neither its client nor its port has another."""
@@ -125,7 +172,46 @@ class Allocations:
         self.by_port[allocation.relay_port] = allocation
         for relay in allocation.relays:
             self._of_transport(allocation)[relay.relayed] = allocation
+        if allocation.mobile is not None:
+            self.by_identity[allocation.mobile.identity] = allocation
         self._schedule(allocation)
+
+    def expect(self, allocation: Allocation, move: PendingMove) -> None:
+        """Expect its client at another socket, and nowhere else that is not where it is."""
+        assert allocation.mobile is not None  # noqa: S101 - the caller has looked
+        self.forget_move(allocation)
+        self.forget_expected(move.client)
+        allocation.mobile.pending = move
+        self._by_pending[move.client] = allocation
+
+    def forget_move(self, allocation: Allocation) -> None:
+        """Expect its client where it is."""
+        if allocation.mobile is not None and allocation.mobile.pending is not None:
+            del self._by_pending[allocation.mobile.pending.client]
+            allocation.mobile.pending = None
+
+    def forget_expected(self, client: ClientSocket) -> None:
+        """Expect nobody at a socket."""
+        allocation = self._by_pending.get(client)
+        if allocation is not None:
+            self.forget_move(allocation)
+
+    def move(self, allocation: Allocation) -> None:
+        """Let its client be where it was expected; nothing else had that socket."""
+        mobile = allocation.mobile
+        assert mobile is not None  # noqa: S101 - expected before
+        assert mobile.pending is not None  # noqa: S101 - likewise
+        move = mobile.pending
+        self.forget_move(allocation)
+        mobile.epoch = move.epoch
+        self.by_client.pop(allocation.client, None)
+        self.by_client[move.client] = allocation
+        allocation.client = move.client
+
+    def detach(self, allocation: Allocation) -> None:
+        """Let its client be nowhere: its connection is gone, and it may come by another one."""
+        del self.by_client[allocation.client]
+        allocation.client = ClientSocket("", 0, allocation.client.transport)  # nobody's
 
     def extend(
         self, allocation: Allocation, families: Collection[AddressFamily], expires_at: float
@@ -151,7 +237,10 @@ class Allocations:
         if allocation.relays:
             self._schedule(allocation)
         else:
-            del self.by_client[allocation.client]
+            self.by_client.pop(allocation.client, None)
+            if allocation.mobile is not None:
+                self.forget_move(allocation)
+                del self.by_identity[allocation.mobile.identity]
             del self.by_port[allocation.relay_port]
             self._deadlines.cancel(allocation.relay_port)
 

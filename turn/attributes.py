@@ -45,6 +45,7 @@ __all__ = [
     "MAGIC_COOKIE",
     "MESSAGE_INTEGRITY_NUMBER",
     "MESSAGE_INTEGRITY_SHA256_NUMBER",
+    "MOBILITY_TICKET",
     "NONCE",
     "PASSWORD_ALGORITHM",
     "PASSWORD_ALGORITHMS",
@@ -307,6 +308,7 @@ ADDRESS_ERROR_CODE: Final = _address_error_code()
 PASSWORD_ALGORITHMS: Final = _algorithms(0x8002, "PASSWORD-ALGORITHMS", _MAX_ALGORITHMS)
 SOFTWARE: Final = _text(0x8022, "SOFTWARE", 763)
 ALTERNATE_SERVER: Final = _address(0x8023, "ALTERNATE-SERVER", masked=False)
+MOBILITY_TICKET: Final = _opaque(0x8030, "MOBILITY-TICKET")  # RFC 8016 §3; empty in an Allocate
 # Of no RFC.  In a Refresh: the client takes a 300 for it.  In the answer: the server drains and
 # names nobody else.  Comprehension-optional, so that who does not know it passes over it.
 DRAIN_AWARE: Final = _flag(0xC0DA, "DRAIN-AWARE")
@@ -340,6 +342,7 @@ ATTRIBUTES: Final[tuple[Attribute[Any], ...]] = (
     PASSWORD_ALGORITHMS,
     SOFTWARE,
     ALTERNATE_SERVER,
+    MOBILITY_TICKET,
     ADDITIONAL_ADDRESS_FAMILY_DRAFT,
     DRAIN_AWARE,
 )

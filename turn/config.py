@@ -96,6 +96,15 @@ class TurnConfig:
     deny_peers: tuple[str, ...] = ()
     """Ranges to close although they are public; stronger than ``allow_peers``."""
 
+    mobility: bool = False
+    """Whether a client that asks for it may go on from another address (RFC 8016); not with
+    several workers."""
+
+    mobility_keys: tuple[str, ...] = field(default=(), repr=False)
+    """What mobility tickets are sealed with, the newest first; all are taken, so that one can be
+    rotated.  Servers that share them, and an address, can take over each other's allocations.
+    Without any, tickets are good until this server ends."""
+
     max_allocations_per_user: int = 12
     """A call takes one or two per network interface; two calls at a time and a restart of each
     fit."""
@@ -177,6 +186,10 @@ class TurnConfig:
             raise ConfigError("users, secrets: none given, so nobody could authenticate")
         if any(not secret for secret in self.secrets):
             raise ConfigError("secrets: one is empty, so that anybody could mint with it")
+        if self.mobility_keys and not self.mobility:
+            raise ConfigError("mobility_keys: of no use without mobility")
+        if any(len(key.encode()) < 16 for key in self.mobility_keys):
+            raise ConfigError("mobility_keys: one has less than 16 bytes, which can be guessed")
         if not self.realm or len(self.realm.encode()) > 127:
             raise ConfigError(f"realm: expected 1 to 127 bytes, got {len(self.realm.encode())}")
         for key in ("host", "relay_host", "external_address"):

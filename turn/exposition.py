@@ -49,6 +49,7 @@ class Exposition(Collector):
         )
         for name, text, value in (
             ("allocations_created", "Relays made.", metrics.allocations_created),
+            ("allocations_moved", "Clients followed elsewhere.", metrics.allocations_moved),
             ("relayed_inside", "Datagrams between two relays here.", metrics.relayed_inside),
             (
                 "unauthenticated_replies",

@@ -557,6 +557,10 @@ class TurnService:
         relayed = next((each for each in command.relayed if ":" not in each[0]), None)
         if relayed is None:
             return
+        if port in self._offloaded:  # its client has moved
+            plane.close_flow(port)
+            relay = self._relays4[port]
+            self._loop.add_reader(relay, self._read_relay, port, relay, self._running())
         client = command.client
         if client.transport == "udp" and ":" not in client.host:
             relay = self._relays4[port]

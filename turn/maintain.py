@@ -16,6 +16,7 @@ from ringline.turn.attributes import (
     CHANNEL_NUMBER,
     DRAIN_AWARE,
     LIFETIME,
+    MOBILITY_TICKET,
     REQUESTED_ADDRESS_FAMILY,
     XOR_PEER_ADDRESS,
 )
@@ -101,8 +102,14 @@ class Maintainer:
             return None
         lifetime = granted_lifetime(requested, self._config)
         self._allocations.extend(allocation, families, now + lifetime)
-        draining: tuple[AttributeValue, ...] = ((DRAIN_AWARE, True),) if leave else ()
-        self._responder.succeed(request, (LIFETIME, int(lifetime)), *draining)
+        values: list[AttributeValue] = [(LIFETIME, int(lifetime))]
+        if leave:
+            values.append((DRAIN_AWARE, True))
+        seal, mobile = self._allocator.seal, allocation.mobile
+        if seal is not None and mobile is not None:
+            # The same epoch, a later end: what the device keeps is never older than a refresh.
+            values.append((MOBILITY_TICKET, seal(allocation, mobile.epoch, now)))
+        self._responder.succeed(request, *values)
         return None
 
     def _create_permission(

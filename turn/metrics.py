@@ -58,6 +58,7 @@ class TurnMetrics:
     """Everything since the start, besides ``allocations`` and ``peer_connections``, which are now.
 
     Attributes:
+        allocations_moved: How often a client was followed to another socket (RFC 8016).
         relayed_inside: Datagrams from one relayed address of ours to another, which never saw
             the kernel; counted under both directions too.
         unauthenticated_replies: Binding answers and challenges, the ones an attacker can have.
@@ -69,6 +70,7 @@ class TurnMetrics:
     allocations: int = 0
     peer_connections: int = 0
     allocations_created: int = 0
+    allocations_moved: int = 0
     client_to_peer_datagrams: int = 0
     client_to_peer_bytes: int = 0
     peer_to_client_datagrams: int = 0

@@ -44,6 +44,13 @@ class PortPool:
         """Take an even port and the next higher one; return the even one."""
         return self._take(range(self._first + self._first % 2, self._last, 2), 2)
 
+    def take_exactly(self, port: int) -> bool:
+        """Take this very port; tell whether it was free, and one of ours."""
+        if not self._first <= port <= self._last or port in self._taken:
+            return False
+        self._taken.add(port)
+        return True
+
     def release(self, port: int) -> None:
         """Give a port back."""
         self._taken.remove(port)

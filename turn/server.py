@@ -30,7 +30,7 @@ import random
 import secrets
 from collections import deque
 from collections.abc import Callable
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from ringline.turn.addresses import Address, AddressFamily, ClientSocket
 from ringline.turn.allocate import Allocator
@@ -39,6 +39,7 @@ from ringline.turn.attributes import (
     ATTRIBUTES,
     DATA,
     DONT_FRAGMENT,
+    MOBILITY_TICKET,
     UNKNOWN_ATTRIBUTES,
     XOR_PEER_ADDRESS,
 )
@@ -59,6 +60,9 @@ from ringline.turn.peer_policy import PeerPolicy, Verdict, parse_networks
 from ringline.turn.reply_limit import ReplyLimit
 from ringline.turn.respond import Request, Responder
 from ringline.turn.stun import Message, MessageClass, Method
+
+if TYPE_CHECKING:
+    from ringline.turn.mobility import Mobility
 
 __all__ = ["TurnServer"]
 
@@ -175,6 +179,30 @@ class TurnServer:
             offload=self._commands if offload else None,
             fleet=fleet,
         )
+        self._mobility: Mobility | None = None
+        if config.mobility:
+            self._mobility = self._make_mobility(config, wall_clock, offload=offload)
+
+    def _make_mobility(
+        self, config: TurnConfig, wall_clock: Callable[[], float], *, offload: bool
+    ) -> Mobility:
+        from ringline.turn.mobility import Mobility  # noqa: PLC0415 - the cipher takes its time
+        from ringline.turn.ticket import Tickets  # noqa: PLC0415 - likewise
+
+        mobility = Mobility(
+            config,
+            self._allocations,
+            self._allocator,
+            self._responder,
+            self.metrics,
+            tickets=Tickets(
+                config.mobility_keys, realm=config.realm, random_bytes=self._random_bytes
+            ),
+            wall_clock=wall_clock,
+            offload=self._commands if offload else None,
+        )
+        self._allocator.seal = mobility.seal
+        return mobility
 
     # Inputs
 
@@ -190,11 +218,14 @@ class TurnServer:
     def handle_client_closed(self, client: ClientSocket) -> None:
         """End what belongs to a client whose connection is gone: its five-tuple is no more."""
         allocation = self._allocations.by_client.get(client)
-        if allocation is not None:
+        if allocation is not None and allocation.mobile is not None:
+            self._allocations.detach(allocation)
+        elif allocation is not None:
             families = tuple(AddressFamily)
             self._allocations.end(allocation, families)
             self._allocator.release(allocation, families)
         self._peer_connections.handle_client_closed(client)
+        self._allocations.forget_expected(client)
         self._allocator.abandon(client)
 
     def has_allocation(self, client: ClientSocket) -> bool:
@@ -306,6 +337,8 @@ class TurnServer:
 
     def _handle_channel_data(self, data: bytes, source: ClientSocket, now: float) -> None:
         allocation = self._allocations.by_client.get(source)
+        if allocation is None and self._mobility is not None:
+            allocation = self._move(source, now)
         if allocation is None:
             self._drop(DropReason.NO_ALLOCATION)
             return
@@ -423,6 +456,8 @@ class TurnServer:
         if message.method == Method.BINDING:
             return  # a keep-alive
         allocation = self._allocations.by_client.get(source)
+        if allocation is None and self._mobility is not None:
+            allocation = self._move(source, now)
         if allocation is None:
             self._drop(DropReason.NO_ALLOCATION)
             return
@@ -465,6 +500,8 @@ class TurnServer:
             self._drop(DropReason.MALFORMED)
             return
         allocation = self._allocations.by_client.get(source)
+        if allocation is None and self._mobility is not None:
+            allocation = self._allocations.find_pending(source, now)
         try:
             if message.method == Method.CONNECTION_BIND:
                 allocation = self._peer_connections.owner(message)
@@ -482,6 +519,12 @@ class TurnServer:
             )
             return
         try:
+            ticket = message.get(MOBILITY_TICKET)
+            if self._mobility is not None and message.method == Method.REFRESH and ticket:
+                self._mobility.resume(request, ticket, allocation, now)
+                return
+            if allocation is not None and allocation.client != source:
+                self._follow(allocation, request, now)
             if message.method == Method.ALLOCATE:
                 self._allocator.handle_request(request, allocation, now)
             elif is_tcp:
@@ -501,6 +544,21 @@ class TurnServer:
             code = self._peer_connections.handle_bind(request)
         if code is not None:
             self._responder.refuse(request, code)
+
+    def _move(self, source: ClientSocket, now: float) -> Allocation | None:
+        """Return the allocation whose client is expected at a socket; there it is."""
+        allocation = self._allocations.find_pending(source, now)
+        if allocation is not None and self._mobility is not None:
+            self._mobility.move(allocation)
+        return allocation
+
+    def _follow(self, allocation: Allocation, request: Request, now: float) -> None:
+        """Let a request of an owner who is expected at its socket be the sign of being there."""
+        if self._mobility is None or request.username != allocation.username:
+            return
+        is_expected = self._allocations.find_pending(request.client, now) is allocation
+        if is_expected and request.message.method != Method.ALLOCATE:
+            self._mobility.move(allocation)
 
     def _handle_binding(self, message: Message, source: ClientSocket, now: float) -> None:
         unknown = message.unknown_required(self._known)

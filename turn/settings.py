@@ -76,6 +76,19 @@ class Settings:
     turn: TurnConfig
     run: RunConfig
 
+    def __post_init__(self) -> None:
+        """Check what concerns both.
+
+        Raises:
+            ConfigError: If the two do not go together.
+
+        """
+        if self.turn.mobility and self.run.workers != 1:
+            raise ConfigError(
+                "mobility: only with workers = 1; a client that has moved may come to another "
+                "worker, which does not have its allocation"
+            )
+
 
 def load_settings(
     *,

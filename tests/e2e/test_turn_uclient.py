@@ -197,6 +197,28 @@ async def test_every_mode_of_both_families_loses_nothing(host: str) -> None:
     assert {mode: what for mode, what in wrong.items() if what} == {}
 
 
+async def test_clients_that_move_lose_nothing() -> None:
+    settings = config(
+        host=("127.0.0.1", "::1"), allow_peers=("127.0.0.0/8", "::1/128"), mobility=True
+    )
+    async with (
+        TurnService(settings) as server,
+        echo_peers() as port4,
+        echo_peers("::1") as port6,
+    ):
+        modes = [
+            f"-M -c -e 127.0.0.1 -r {port4}",
+            f"-M -s -e 127.0.0.1 -r {port4}",
+            f"-M -c -t -e 127.0.0.1 -r {port4}",
+            f"-M -c -x -e ::1 -r {port6}",
+            "-M -c -y",
+        ]
+        results = await asyncio.gather(*(run(server, options) for options in modes))
+        assert server.metrics.allocations_moved > 0
+    wrong = {mode: verdict(*result) for mode, result in zip(modes, results, strict=True)}
+    assert {mode: what for mode, what in wrong.items() if what} == {}
+
+
 async def test_ipv6_asked_for_where_there_is_none_is_refused() -> None:
     async with TurnService(config()) as server:
         code, output = await run(server, "-x -y -c")

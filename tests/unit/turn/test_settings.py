@@ -138,3 +138,21 @@ def test_a_worker_is_told_every_setting() -> None:
 def test_workers_are_few(workers: int) -> None:
     with pytest.raises(ConfigError, match=f"workers: expected 0 to 64, got {workers}"):
         RunConfig(workers=workers)
+
+
+def test_clients_do_not_move_between_workers() -> None:
+    given = USERS | {"mobility": True}
+    assert load_settings(given=given).turn.mobility
+    for workers in (0, 2):
+        with pytest.raises(ConfigError, match=r"^mobility: only with workers = 1"):
+            load_settings(given=given | {"workers": workers})
+
+
+def test_one_address_or_two_in_a_variable() -> None:
+    environment = {
+        "RINGLINE_TURN_HOST": "192.0.2.1, 2001:db8::1",
+        "RINGLINE_TURN_RELAY_HOST": "192.0.2.2",
+    }
+    turn = load_settings(environment=environment, given=USERS).turn
+    assert turn.hosts == ("192.0.2.1", "2001:db8::1")
+    assert turn.relay_host == "192.0.2.2"
