@@ -393,6 +393,17 @@ def turn(
             min=0, max=64, help="Processes on one port, on Linux; 0: one a core.  [default: 1]"
         ),
     ] = None,
+    log_format: Annotated[
+        str | None,
+        typer.Option(metavar="text|json", help="How the log is written.  [default: text]"),
+    ] = None,
+    redact_logs: Annotated[
+        bool | None,
+        typer.Option(
+            "--redact-logs/--no-redact-logs",
+            help="Log pseudonyms in place of addresses and user names.  [default: no]",
+        ),
+    ] = None,
     config: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Settings in TOML; options are stronger."),
@@ -417,6 +428,8 @@ def turn(
             "tls_private_key": tls_private_key,
             "tls_port": tls_port,
             "tcp_allocations": tcp_allocations,
+            "log_format": log_format,
+            "redact_logs": redact_logs,
             "metrics_port": metrics_port,
             "workers": workers,
         }

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
+import secrets
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,7 +15,8 @@ from ringline.client.io_serve import run as run_server
 from ringline.turn import ConfigError, ListenError
 from ringline.turn.addresses import format_address
 from ringline.turn.io_run import Serving, run_service
-from ringline.turn.settings import load_settings
+from ringline.turn.log_format import LogFormatter, Redactor
+from ringline.turn.settings import RunConfig, load_settings
 
 __all__ = ["read_users", "run"]
 
@@ -57,6 +60,8 @@ def run(given: Mapping[str, Any], *, config: Path | None, json_lines: bool) -> N
     except ConfigError as error:
         raise LocalError(str(error)) from None
 
+    _set_up_logging(settings.run)
+
     def announce(service: Serving, metrics_port: int | None) -> None:
         print(_describe(service, metrics_port, json_lines=json_lines), flush=True)  # noqa: T201
 
@@ -70,6 +75,16 @@ def run(given: Mapping[str, Any], *, config: Path | None, json_lines: bool) -> N
 
 def _join(hosts: Sequence[str], port: int) -> str:
     return " and ".join(format_address((host, port)) for host in hosts)
+
+
+def _set_up_logging(config: RunConfig) -> None:
+    """Log as the settings say; where there is --verbose, all of it."""
+    root = logging.getLogger()
+    redactor = Redactor(secrets.token_bytes(16)) if config.redact_logs else None
+    for handler in root.handlers:
+        handler.setFormatter(LogFormatter(as_json=config.log_format == "json", redactor=redactor))
+    if root.level != logging.DEBUG:
+        root.setLevel(config.log_level.upper())
 
 
 def _describe(service: Serving, metrics_port: int | None, *, json_lines: bool) -> str:

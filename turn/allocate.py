@@ -52,6 +52,7 @@ from ringline.turn.deadlines import Deadlines
 from ringline.turn.ended_calls import EndedCalls
 from ringline.turn.error_codes import ErrorCode, reason_phrase
 from ringline.turn.fleet import Fleet, WorkerMessage, WorkerMessageKind
+from ringline.turn.log_format import Event, Private
 from ringline.turn.metrics import TurnMetrics
 from ringline.turn.new_peers import NewPeers
 from ringline.turn.peer_connections import PeerConnections
@@ -355,7 +356,7 @@ class Allocator:
             if not of_call:
                 del self._by_call[call]
         self._metrics.allocations = len(self._allocations)
-        logger.info("allocation %d: live -> ended", allocation.relay_port)
+        _log_state(allocation, "ended")
 
     def abandon(self, client: ClientSocket) -> None:
         """Establish nothing for a client that is gone, once its socket is there."""
@@ -686,7 +687,7 @@ class Allocator:
             self._commands.append(OpenFlow(port, request.client, addresses, buckets))
         self._metrics.allocations = len(self._allocations)
         self._metrics.allocations_created += 1
-        logger.info("allocation %d: opened -> live for %.0f s", port, lifetime)
+        _log_state(allocation, "live", lifetime=int(lifetime))
 
     def _make_mobile(self, request: Request, ticket: Ticket | None) -> Mobile | None:
         if ticket is not None:
@@ -739,6 +740,23 @@ def _requested_families(message: Message) -> tuple[AddressFamily, ...]:
 def _additional_family(message: Message) -> int | None:
     family = message.get(ADDITIONAL_ADDRESS_FAMILY)
     return message.get(ADDITIONAL_ADDRESS_FAMILY_DRAFT) if family is None else family
+
+
+def _log_state(allocation: Allocation, state: str, **more: object) -> None:
+    if logger.isEnabledFor(logging.INFO):
+        client = allocation.client
+        logger.info(
+            Event(
+                "allocation",
+                port=allocation.relay_port,
+                state=state,
+                user=Private("user", allocation.username),
+                client=Private("address", client.host),
+                client_port=client.port,
+                transport=client.transport,
+                **more,
+            )
+        )
 
 
 def _transport_of(request: Request) -> Literal["udp", "tcp"]:

@@ -26,6 +26,7 @@ from ringline.turn.errors import ConfigError, ListenError
 from ringline.turn.fleet import Fleet
 from ringline.turn.io_link import FileLock, Link, WorkerPlace, map_memory
 from ringline.turn.io_service import TurnService
+from ringline.turn.log_format import LogFormatter, Redactor
 from ringline.turn.settings import restore_turn
 
 __all__ = ["main"]
@@ -39,6 +40,7 @@ async def _serve(control: socket.socket) -> None:
     reader, writer = await asyncio.open_unix_connection(sock=control)
     start = json.loads(await reader.readline())
     logging.basicConfig(level=start["log_level"], format=start["log_format"])
+    _follow_log_style(start["log_style"])
     try:
         async with TurnService(restore_turn(start["config"]), place=_place(start)) as service:
             for port in start["denied_ports"]:
@@ -51,6 +53,15 @@ async def _serve(control: socket.socket) -> None:
     except (ConfigError, ListenError) as error:
         _say(writer, {"type": "failed", "error": str(error)})
     writer.close()
+
+
+def _follow_log_style(style: dict[str, Any] | None) -> None:
+    if style is None:
+        return
+    key = style["redaction_key"]
+    redactor = None if key is None else Redactor(bytes.fromhex(key))
+    for handler in logging.getLogger().handlers:
+        handler.setFormatter(LogFormatter(as_json=style["as_json"], redactor=redactor))
 
 
 def _place(start: dict[str, Any]) -> WorkerPlace:

@@ -35,6 +35,7 @@ from ringline.turn.errors import ConfigError, ListenError
 from ringline.turn.fleet import Fleet, shared_size
 from ringline.turn.io_link import FileLock, map_memory, open_memory, open_pair
 from ringline.turn.io_service import FREE_PORT_ATTEMPTS, check_certificate, open_listener
+from ringline.turn.log_format import LogFormatter
 from ringline.turn.metrics import TurnMetrics
 from ringline.turn.settings import dump_turn
 
@@ -292,7 +293,11 @@ class _Worker:
             )
         self._reader, self._writer = await asyncio.open_unix_connection(sock=ours)
         root = logging.getLogger()
-        log = {"log_level": root.getEffectiveLevel(), "log_format": _log_format(root)}
+        log = {
+            "log_level": root.getEffectiveLevel(),
+            "log_format": _log_format(root),
+            "log_style": _log_style(root),
+        }
         self._say(self._start | log | state)
         answer = await self._listen(_START_PATIENCE)
         if answer is None:
@@ -373,6 +378,17 @@ class _Worker:
             return None
         answer: dict[str, Any] | None = json.loads(line) if line else None
         return answer
+
+
+def _log_style(root: logging.Logger) -> dict[str, Any] | None:
+    """Return what a worker needs to log as this process does, and with the same pseudonyms."""
+    for handler in root.handlers:
+        formatter = handler.formatter
+        if isinstance(formatter, LogFormatter):
+            redactor = formatter.redactor
+            key = None if redactor is None else redactor.key.hex()
+            return {"as_json": formatter.as_json, "redaction_key": key}
+    return None
 
 
 def _log_format(root: logging.Logger) -> str:

@@ -33,6 +33,7 @@ __all__ = [
     "restore_turn",
 ]
 
+LOG_LEVELS: Final = ("debug", "info", "warning", "error")
 ENVIRONMENT_PREFIX: Final = "RINGLINE_TURN_"
 
 
@@ -50,6 +51,17 @@ class RunConfig:
     """Processes that serve, each on a core of its own; 0: one for each core.  On Linux, which
     spreads the clients of a port over them."""
 
+    log_level: str = "info"
+    """The least that is logged: ``debug``, ``info`` (every allocation's begin and end),
+    ``warning`` or ``error``."""
+
+    log_format: str = "text"
+    """``text`` is ``key=value``, ``json`` an object a line."""
+
+    redact_logs: bool = False
+    """Whether addresses and user names are shown as pseudonyms, the same ones until the process
+    ends."""
+
     drain_limit: float = 3600.0
     """Seconds after SIGTERM in which allocations may go on; the longest that a client may go
     without asking, so that each learns in time."""
@@ -63,6 +75,10 @@ class RunConfig:
         """
         if self.metrics_port is not None and not 0 <= self.metrics_port <= 65_535:
             raise ConfigError(f"metrics_port: expected 0 to 65535, got {self.metrics_port}")
+        for key, known in (("log_level", LOG_LEVELS), ("log_format", ("text", "json"))):
+            if getattr(self, key) not in known:
+                said = getattr(self, key)
+                raise ConfigError(f"{key}: expected {', '.join(known)}, got {said!r}")
         if not 0 <= self.workers <= MAX_WORKERS:
             raise ConfigError(f"workers: expected 0 to {MAX_WORKERS}, got {self.workers}")
         if not self.drain_limit >= 0:

@@ -137,3 +137,34 @@ def test_a_port_that_is_taken_is_named() -> None:
         outcome = ringline("turn", "--host", "127.0.0.1", "--port", str(port), "--user", "a:b")
     assert outcome.code == 1
     assert f"cannot listen on 127.0.0.1:{port}/udp" in outcome.err
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_redacted_log_names_nobody_and_still_connects(workers: str) -> None:
+    user, password = "annabella", "geheim42"
+    options = ("--redact-logs", "--log-format", "json", "--verbose", "--workers", workers)
+    with running(*LOCAL, "--user", f"{user}:{password}", "--metrics-port", "0", *options) as server:
+        with Client(server) as client:
+            key = long_term_key(user, "ringline", password)
+            for method, attribute, value in (
+                (Method.ALLOCATE, REQUESTED_TRANSPORT, 17),
+                (Method.CREATE_PERMISSION, LIFETIME, 1),  # refused
+                (Method.REFRESH, LIFETIME, 0),
+            ):
+                message = Message(method, MessageClass.REQUEST, bytes([method]) * 12)
+                message.add(attribute, value).add(USERNAME, user).add(REALM, "ringline")
+                message.add(NONCE, client.nonce)
+                client.socket.send(message.serialize(integrity_key=key))
+                client.socket.recv(2000)
+            client.socket.send(b"\x00\x01\x00\x00 nonsense ")
+            client.page("health")
+        outcome = server.finish(signal.SIGTERM)
+    assert outcome.code == 0
+    events = [json.loads(line) for line in outcome.err.strip().splitlines()]
+    for secret in ("127.0.0.1", user, password, "::1"):
+        assert secret not in outcome.err
+    states = [each for each in events if each.get("event") == "allocation"]
+    assert [each["state"] for each in states] == ["live", "ended"]
+    for field, kind in (("user", "user-"), ("client", "address-")):
+        assert states[0][field].startswith(kind)
+        assert states[0][field] == states[1][field]
