@@ -770,6 +770,7 @@ def _check_tcp(request: Request) -> ErrorCode | None:
         EVEN_PORT,
         RESERVATION_TOKEN,
         ADDITIONAL_ADDRESS_FAMILY,
+        MOBILITY_TICKET,  # it ends with its control connection
     )
     if request.client.transport == "udp" or any(
         request.message.get(attribute) is not None for attribute in of_udp

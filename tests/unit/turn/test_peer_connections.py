@@ -16,6 +16,7 @@ from ringline.turn.attributes import (
     DONT_FRAGMENT,
     EVEN_PORT,
     LIFETIME,
+    MOBILITY_TICKET,
     REQUESTED_TRANSPORT,
     RESERVATION_TOKEN,
     XOR_PEER_ADDRESS,
@@ -115,6 +116,7 @@ def test_udp_clients_get_none(bench: Bench, code_of: CodeOf) -> None:
         (EVEN_PORT, False),
         (RESERVATION_TOKEN, bytes(8)),
         (ADDITIONAL_ADDRESS_FAMILY, 2),
+        (MOBILITY_TICKET, b""),
     ],
 )
 def test_what_is_for_udp_is_refused(
