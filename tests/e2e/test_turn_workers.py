@@ -8,8 +8,10 @@ import os
 import shutil
 import signal
 import socket
+import ssl
 import sys
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -31,6 +33,7 @@ from ringline.turn.long_term import long_term_key
 from ringline.turn.stun import Message, MessageClass, Method
 from tests.e2e.command_line import running
 from tests.e2e.test_cli_turn import Client as PageClient
+from tests.e2e.test_turn_streams import make_certificate
 from tests.e2e.test_turn_uclient import echo_peers, verdict
 from tests.e2e.turn_planes import data_plane
 
@@ -321,3 +324,46 @@ def test_the_command_sums_drains_and_ends_all() -> None:
         assert server.process.poll() is None
         client.ask(Method.REFRESH, (LIFETIME, 0))
         assert server.finish().code == 0
+
+
+async def test_one_that_keeps_dying_is_started_less_and_less_often(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with serving() as server:
+        for _ in range(2):
+            victim = server.pids[0]
+            os.kill(victim, signal.SIGKILL)
+            await replaced(server, {victim})
+    deaths = [record.getMessage() for record in caplog.records if "ended with" in record.message]
+    assert [text.partition("; ")[0] for text in deaths] == ["TURN: worker 0 ended with -9"] * 2
+    delays = [float(text.split()[-2]) for text in deaths]
+    assert delays == [0.2, 0.4]
+
+
+async def test_all_workers_read_the_certificate_again(tmp_path: Path) -> None:
+    path = make_certificate(tmp_path, "old.example")
+    async with serving(tls_port=0, tls_certificate=path) as server:
+        assert await names_shown(server) == {"old.example"}
+        renew(path, tmp_path)
+        server.reload()
+        await server.read_metrics()  # comes after it on the same socket
+        assert await names_shown(server) == {"new.example"}
+
+
+def renew(path: str, folder: Path) -> None:
+    """Put another certificate in place of the one that a server was started with."""
+    Path(make_certificate(folder, "new.example")).replace(path)
+
+
+async def names_shown(server: Workers) -> set[str]:
+    """Return what certificates say to clients of either worker."""
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    names = set()
+    for _ in range(12):
+        _, writer = await asyncio.open_connection("127.0.0.1", server.tls_port, ssl=context)
+        der = writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
+        names |= {name for name in ("old.example", "new.example") if name.encode() in der}
+        writer.close()
+        await writer.wait_closed()
+    return names
