@@ -323,12 +323,15 @@ def part_of(config: TurnConfig, index: int, count: int) -> TurnConfig:
     user or allocation may send: its clients may all be at one worker.
 
     Raises:
-        ConfigError: If there are too few relay ports, or relays over TCP are wanted, whose data
-            connections the kernel would spread over workers that know nothing of them.
+        ConfigError: If there are too few relay ports, or what the kernel would spread over workers
+            that know nothing of it is wanted: data connections to relays over TCP, and clients
+            that move.
 
     """
     if config.tcp_allocations:
         raise ConfigError("tcp_allocations: not with several workers; run one, or a server apart")
+    if config.mobility:
+        raise ConfigError("mobility: not with several workers; who moves comes to another one")
     first = config.first_relay_port + config.first_relay_port % 2  # pairs stay in one part
     size = (config.last_relay_port + 1 - first) // count // 2 * 2
     if size < 2:

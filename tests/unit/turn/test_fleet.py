@@ -294,3 +294,10 @@ def test_rubbish_from_a_worker_is_dropped() -> None:
     for _ in range(300):
         pair.benches[0].server.handle_worker_message(rng.randbytes(rng.randrange(40)), 1.0)
         assert pair.carry(0, pair.benches[0].drain()) == []
+
+
+@pytest.mark.parametrize("setting", ["mobility", "tcp_allocations"])
+def test_what_several_workers_cannot_do_is_named(setting: str) -> None:
+    settings: dict[str, Any] = {setting: True}
+    with pytest.raises(ConfigError, match=f"{setting}: not with several workers"):
+        part_of(TurnConfig(users={"ann": "pa"}, **settings), 0, 2)
