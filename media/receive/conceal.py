@@ -2,7 +2,8 @@
 
 In this order of preference: the packet itself; the coarse copy in the packet behind it (Opus
 in-band FEC, RFC 6716 §2.1.7); the codec's own concealment, which goes on from the sound so far
-and fades out after 60 ms, since a held vowel turns into a buzz; silence.
+and fades out after 60 ms, since a held vowel turns into a buzz; noise like the background's
+(:mod:`.comfort_noise`).
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 
 from ringline.media.errors import CodecError
 from ringline.media.frames import AUDIO_FRAME_SAMPLES
+from ringline.media.receive.comfort_noise import ComfortNoise
 
 __all__ = [
     "AudioDecoder",
@@ -57,7 +59,7 @@ class ConcealConfig:
     """Samples (60 ms) made up at full level: about a syllable's steady part."""
 
     fade_over: int = 1_920
-    """Samples (40 ms) in which it then fades to nothing."""
+    """Samples (40 ms) in which it then fades to comfort noise."""
 
     ramp: int = 240
     """Samples (5 ms) over which sound comes back after silence: short enough to keep a
@@ -80,7 +82,7 @@ class Concealer:
     Attributes:
         recovered_frames: Lost frames that in-band FEC gave back.
         failed_packets: Packets that the decoder refused.
-        is_silent: What :meth:`conceal` gave last was silence.
+        is_silent: What :meth:`conceal` gave last was silence or comfort noise.
 
     """
 
@@ -88,6 +90,7 @@ class Concealer:
         self._decoder: Final = decoder
         self._config: Final = config or ConcealConfig()
         self._made_up = 0  # samples since the last real sound
+        self._noise: Final = ComfortNoise()
         self._level = 0.0  # the usual level of sound that is not quiet
         self.recovered_frames = 0
         self.failed_packets = 0
@@ -119,32 +122,36 @@ class Concealer:
         return self._come_back(copy[length - samples :])
 
     def conceal(self, samples: int = _FRAME) -> Samples:
-        """Return so many samples that are made up: less and less, then silence."""
+        """Return so many samples that are made up: less and less, then comfort noise."""
         begun = self._made_up
         self._made_up += samples
         silent_after = self._config.fade_after + self._config.fade_over
         self.is_silent = begun >= silent_after
         if self.is_silent:
-            return np.zeros(samples, np.int16)
+            return _to_samples(self._noise.make(samples))
         try:
             sound = self._decoder.conceal(_rounded(samples))[:samples]
         except CodecError as error:
             logger.debug("concealment failed: %s", error)
-            return np.zeros(samples, np.int16)
+            return _to_samples(self._noise.make(samples))
         if begun + samples <= self._config.fade_after:
             return sound
         position = np.arange(begun, begun + samples)
         gain = np.clip((silent_after - position) / self._config.fade_over, 0.0, 1.0)
-        return (sound * gain).astype(np.int16)
+        # Two sounds that are not alike: their powers add up, so these make an even fade.
+        return _to_samples(sound * gain + self._noise.make(samples) * np.sqrt(1.0 - gain * gain))
 
     def is_quiet(self, samples: Samples) -> bool:
-        """Tell whether a seam within these samples is not heard; learns the usual level."""
+        """Tell whether a seam within these samples is not heard; learns levels and background."""
         level = float(samples.std())
         if level > self._config.quiet_level:
             # Up at once, down slowly: the level of speech, not of the pauses in it.
             self._level = max(level, self._level + 0.02 * (level - self._level))
         threshold = max(self._config.quiet_level, self._config.quiet_share * self._level)
-        return bool(level < threshold)
+        is_quiet = bool(level < threshold)
+        if is_quiet:
+            self._noise.learn(samples)
+        return is_quiet
 
     def _come_back(self, samples: Samples) -> Samples:
         """Ramp real sound in after silence; the decoder itself blends after concealment."""
@@ -152,7 +159,9 @@ class Concealer:
         if self._made_up >= silent_after:
             length = min(self._config.ramp, len(samples))
             samples = samples.copy()
-            samples[:length] = (samples[:length] * np.linspace(0.0, 1.0, length)).astype(np.int16)
+            gain = np.linspace(0.0, 1.0, length)
+            noise = self._noise.make(length) * np.sqrt(1.0 - gain * gain)
+            samples[:length] = _to_samples(samples[:length] * gain + noise)
         self._made_up = 0
         return samples
 
@@ -161,6 +170,10 @@ def mean_square(samples: Samples) -> float:
     """Return the mean of the squared samples; 2**30 is full scale."""
     values = samples.astype(np.float32)
     return float(values @ values) / max(1, len(values))
+
+
+def _to_samples(values: NDArray[np.float64]) -> Samples:
+    return np.clip(values, -32_768, 32_767).astype(np.int16)
 
 
 def _rounded(samples: int) -> int:
