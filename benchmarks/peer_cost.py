@@ -287,7 +287,7 @@ async def measure_call(
 
     """
     app = web.Application()
-    RinglineServer(ServerConfig(dev=True)).add_routes(app)
+    RinglineServer(ServerConfig(dev=True, turn=False)).add_routes(app)
     runner = web.AppRunner(app)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)

@@ -36,6 +36,9 @@ _READ_BATCH: Final = 32
 _SO_TIMESTAMPNS: Final = 35 if sys.platform == "linux" else None
 """``SO_TIMESTAMPNS`` of asm-generic/socket.h, which Python does not name."""
 
+_TRUNCATED: Final = int(socket.MSG_TRUNC)
+"""As a number: with the enumeration that it is, each comparison makes a member of it."""
+
 _TIMESPEC: Final = struct.Struct("@ll")
 
 
@@ -197,7 +200,7 @@ class UdpSocket:
             except OSError as error:
                 self._failed(error)  # an ICMP error of an earlier datagram
                 return
-            if flags & socket.MSG_TRUNC or not data:
+            if flags & _TRUNCATED or not data:
                 self._dropped["bad size"] += 1
                 continue
             self._receiver.datagram_arrived(data, source[:2], self._arrived_at(ancillary))

@@ -1,7 +1,8 @@
 """Driver: the one asyncio loop around a :class:`~ringline.media.session.MediaSession`.
 
-After each input it drains every output, then arms one timer.  Codec jobs run on threads, one at
-a time per lane; all else runs on the loop's thread.
+After each input it drains every output, then arms one timer.  Datagrams are drained together, all
+that one turn of the loop has read: a picture comes as a burst of them.  Codec jobs run on threads,
+one at a time per lane; all else runs on the loop's thread.
 """
 
 from __future__ import annotations
@@ -56,6 +57,7 @@ class MediaDriver:
         self._loop: Final = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
         self._lanes: Final[dict[str, deque[Job]]] = {}  # a lane is here while a job of it runs
+        self._drain_soon: asyncio.Handle | None = None
         self._draining = False
         self._dirty = False  # an input came while draining, from an output's callback
         self._closed = False
@@ -75,7 +77,8 @@ class MediaDriver:
     def handle_datagram(self, data: bytes, arrived_at: float) -> None:
         """Take a decrypted datagram, stamped on the loop's clock when it left the socket."""
         self._session.handle_datagram(data, arrived_at)
-        self._drain()
+        if self._drain_soon is None:
+            self._drain_soon = self._loop.call_soon(self._drain)
 
     def set_connected(self, *, connected: bool) -> None:
         """Tell whether datagrams get through."""
@@ -116,6 +119,9 @@ class MediaDriver:
         self._dirty = True
         if self._closed or self._draining:
             return
+        if self._drain_soon is not None:
+            self._drain_soon.cancel()
+            self._drain_soon = None
         self._draining = True
         try:
             while self._dirty:

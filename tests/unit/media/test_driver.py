@@ -55,3 +55,50 @@ async def test_encoding_is_timed_where_it_runs() -> None:
         driver.close()
     assert stream.frames_encoded == 1
     assert stream.total_encode_time > 0.0
+
+
+async def test_datagrams_of_one_turn_of_the_loop_are_drained_together() -> None:
+    loop = asyncio.get_running_loop()
+    session = CountingSession(
+        SessionParameters(
+            cname="us",
+            local_ssrc=Ssrc(1),
+            send=(PICTURES,),
+            receive=(),
+            extension_ids=ExtensionIds(),
+        ),
+        codecs=CodecRegistry(),
+        rng=random.Random(1),
+        wall_clock=lambda: 1000.0,
+        now=loop.time(),
+    )
+    with ThreadPoolExecutor(1) as executor:
+        driver = MediaDriver(
+            session,
+            send=lambda _: None,
+            executor=executor,
+            on_audio=lambda _: None,
+            on_video=lambda _: None,
+            on_event=lambda _: None,
+        )
+        for _ in range(5):
+            driver.handle_datagram(b"\x80\x60", loop.time())
+        assert session.drains == 0
+        await asyncio.sleep(0)
+        assert session.drains == 1
+        driver.handle_datagram(b"\x80\x60", loop.time())
+        driver.set_connected(connected=True)  # drains for both
+        await asyncio.sleep(0)
+        assert session.drains == 2
+        driver.handle_datagram(b"\x80\x60", loop.time())
+        driver.close()
+        await asyncio.sleep(0)
+        assert session.drains == 3
+
+
+class CountingSession(MediaSession):
+    drains = 0
+
+    def poll_event(self) -> object | None:
+        self.drains += 1
+        return super().poll_event()

@@ -274,3 +274,23 @@ def test_bandwidth_is_named_where_it_is_narrower_than_the_computer(fake_codecs: 
     lane.run(10.0)
     assert lane.encoded[-1][0] < 640
     assert limitation(lane) == "bandwidth"
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "told"),
+    [(640, 360, 2_400_000), (320, 240, 921_600), (160, 90, 300_000)],
+)
+def test_no_more_is_spent_on_a_picture_than_anybody_sees(
+    fake_codecs: Any, width: int, height: int, told: int
+) -> None:
+    stage = VideoEncode(EncodeConfig(), codecs=fake_codecs, mid="1", now=0.0)
+    stage.set_bitrate(2_400_000, 2_500_000, 0.0)
+    rates = []
+    for index in range(30):
+        now = index / 30
+        job = stage.handle_frame(frame(now, width=width, height=height), now, queue_seconds=0.0)
+        assert job is not None
+        job.run()
+        stage.handle_job(job, now)
+        rates.append(job.bitrate)
+    assert rates[-1] == pytest.approx(told, rel=0.001)
