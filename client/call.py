@@ -25,7 +25,9 @@ import asyncio
 import logging
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Literal
+
+from msgspec import UNSET
 
 from ringline.client.call_media import CallMedia
 from ringline.client.call_state import CallState, Trigger, advance
@@ -46,14 +48,13 @@ from ringline.client.events import (
     Ended,
     PathChanged,
     RemoteMuted,
-    SendingPaused,
-    SendingReduced,
     StateChanged,
     VideoRequested,
 )
 from ringline.client.io_aiortc import PeerTransport
 from ringline.client.io_network import NetworkRates
 from ringline.client.negotiate import LocalMedia, accept_answer, make_answer, make_offer
+from ringline.client.picture_words import PictureWord, picture_changed
 from ringline.client.reconnect import Action, ReconnectConfig, Reconnector
 from ringline.client.sdp import format_sdp, parse_sdp
 from ringline.client.streams import Stream
@@ -76,8 +77,8 @@ from ringline.media.codecs.registry import CodecRegistry
 from ringline.media.frames import AudioFrame, Kind, VideoFrame
 from ringline.media.get_stats import StatsReport
 from ringline.media.quality import QualityChanged
-from ringline.media.send.encode import PauseReason
-from ringline.media.send.events import CpuLimitChanged, VideoPaused, VideoResumed
+from ringline.media.send.events import CpuLimitChanged, SentPictureState
+from ringline.media.send.picture_state import PictureState
 from ringline.media.session import SessionConfig, SessionStats
 from ringline.media.sink import AudioSink, VideoSink
 from ringline.media.source import AudioSource, VideoSource
@@ -195,6 +196,8 @@ class Call:
         self._remote_known = False  # of the present generation
         self._early_candidates: list[str | None] = []
         self._remote_muted: dict[Kind, bool] = {}
+        self._sent_picture: tuple[PictureWord, Literal["network", "device"]] = ("full", "network")
+        self._received_picture: PictureWord = "full"
         self._video_answer: asyncio.Future[bool] | None = None
         self._answered: Final[asyncio.Future[None]] = self._loop.create_future()
         self._ended: Final[asyncio.Future[Ended]] = self._loop.create_future()
@@ -592,6 +595,13 @@ class Call:
             if self._remote_muted.get(track.kind, False) != track.muted:
                 self._remote_muted[track.kind] = track.muted
                 self._event(RemoteMuted(track.kind, track.muted))
+            if track.kind != "video":
+                continue
+            state: PictureWord = "full" if track.limited is UNSET else track.limited
+            if state != self._received_picture:
+                self._received_picture = state
+                cause = "network" if track.cause is UNSET else track.cause
+                self._event(picture_changed("receiving", state, cause))
 
     def _begin_generation(self) -> None:
         self._described = False
@@ -824,21 +834,35 @@ class Call:
 
     def _handle_media_event(self, event: object) -> None:
         match event:
-            case VideoPaused():
-                self._event(SendingPaused("video", paused=True, reason=_PAUSED[event.reason]))
-            case VideoResumed():
-                self._event(SendingPaused("video", paused=False, reason="video goes on"))
             case CpuLimitChanged(limited=limited):
-                self._event(SendingReduced("video", reduced=limited, reason=_REDUCED[limited]))
+                self._event(picture_changed("sending", "smaller" if limited else "full", "device"))
+            case SentPictureState(state=state, reason=reason):
+                before = self._sent_picture[1]
+                cause: Literal["network", "device"] = "device" if reason == "cpu" else "network"
+                if state is PictureState.FULL:
+                    cause = before
+                self._sent_picture = _PICTURE_WORDS[state], cause
+                if cause == "network":  # of a busy computer CpuLimitChanged tells
+                    self._event(picture_changed("sending", *self._sent_picture))
+                self._send_tracks()
             case QualityChanged():
                 self._event(event)
 
     def _set_muted(self, kind: Kind, *, muted: bool) -> None:
         self._check_alive()
         self._media.set_muted(kind, muted=muted)
+        self._send_tracks()
+
+    def _send_tracks(self) -> None:
+        state, cause = self._sent_picture
         tracks = {
             "0": wire.Track(kind="audio", muted=self._media.muted["audio"]),
-            "1": wire.Track(kind="video", muted=self._media.muted["video"]),
+            "1": wire.Track(
+                kind="video",
+                muted=self._media.muted["video"],
+                limited=UNSET if state == "full" else state,
+                cause=UNSET if state == "full" else cause,
+            ),
         }
         self._send_signal(wire.MediaUpdate(call=self.id, tracks=tracks))
 
@@ -885,13 +909,11 @@ class Call:
 _RINGING: Final = (CallState.CALLING, CallState.RINGING, CallState.INCOMING)
 _ACCEPTED: Final = (CallState.CONNECTING, CallState.CONNECTED, CallState.RECONNECTING)
 
-_PAUSED: Final[dict[PauseReason, str]] = {
-    PauseReason.BANDWIDTH: "video paused: your network has no room for it",
-}
-
-_REDUCED: Final = {
-    True: "picture smaller: this computer is busy",
-    False: "picture as before: this computer is not busy any more",
+_PICTURE_WORDS: Final[dict[PictureState, PictureWord]] = {
+    PictureState.FULL: "full",
+    PictureState.COARSER: "coarser",
+    PictureState.SMALLER: "smaller",
+    PictureState.PAUSED: "paused",
 }
 
 _FAILURES: Final[dict[EndReason, tuple[type[CallFailedError], str]]] = {

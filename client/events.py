@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from ringline.client.call_state import CallState
 from ringline.client.transport import PathKind
@@ -13,10 +14,9 @@ __all__ = [
     "CallEvent",
     "Ended",
     "PathChanged",
+    "PictureChanged",
     "QualityChanged",
     "RemoteMuted",
-    "SendingPaused",
-    "SendingReduced",
     "StateChanged",
     "VideoRequested",
 ]
@@ -55,31 +55,26 @@ class VideoRequested:
 
 
 @dataclass(frozen=True, slots=True)
-class SendingPaused:
-    """We stopped sending a kind because the network has no room, or went on.
+class PictureChanged:
+    """Network or device make a picture worse, or let it be good again.
+
+    It comes before the picture breaks, where that can be foreseen, and not more often than every
+    two seconds, but for a pause: a user interface shows each as it comes.
+
+    What our own device cannot do, fewer pictures among it, is told as ``smaller``.
 
     Attributes:
-        reason: One line for a person, for instance ``"video paused: your network"``.
+        direction: Whether it is the picture that we send or the other side's.
+        state: How it differs from what its camera gives: ``full`` is not at all.
+        cause: ``network`` or ``device``, of whoever sends it.
+        text: One line for a person, for instance ``"video paused: your network"``.
 
     """
 
-    kind: Kind
-    paused: bool
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class SendingReduced:
-    """We send less of a picture than there is, because this computer is busy, or all again.
-
-    Attributes:
-        reason: One line for a person, for instance ``"picture smaller: this computer is busy"``.
-
-    """
-
-    kind: Kind
-    reduced: bool
-    reason: str
+    direction: Literal["sending", "receiving"]
+    state: Literal["full", "coarser", "smaller", "paused"]
+    cause: Literal["network", "device"]
+    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,8 +96,7 @@ CallEvent = (
     | PathChanged
     | RemoteMuted
     | VideoRequested
-    | SendingPaused
-    | SendingReduced
+    | PictureChanged
     | QualityChanged
     | Ended
 )

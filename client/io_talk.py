@@ -28,10 +28,9 @@ from ringline.client.events import (
     CallEvent,
     Ended,
     PathChanged,
+    PictureChanged,
     QualityChanged,
     RemoteMuted,
-    SendingPaused,
-    SendingReduced,
     StateChanged,
     VideoRequested,
 )
@@ -230,10 +229,8 @@ class _Talk:
                 what = "sound" if kind == "audio" else "picture"
                 verb = "stopped" if muted else "sends again"
                 tell("muted", f"{peer} {verb} {what}", kind=kind, muted=muted)
-            case SendingPaused(kind, paused, reason):
-                tell("paused", reason, kind=kind, paused=paused, reason=reason)
-            case SendingReduced(kind, reduced, reason):
-                tell("reduced", reason, kind=kind, reduced=reduced, reason=reason)
+            case PictureChanged(towards, picture, cause, text):
+                tell("picture", text, direction=towards, state=picture, cause=cause)
             case QualityChanged(direction, quality):
                 tell(
                     "quality",

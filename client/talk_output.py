@@ -9,7 +9,9 @@ With ``--json`` each line is an object with a ``type``:
              ``peer``
 ``path``     ``path``: direct or relay; ``kind``: host, srflx or relay
 ``muted``    ``kind``, ``muted``: the other side stopped sending sound or picture, or went on
-``paused``   ``kind``, ``paused``, ``reason``: we did, for the network has no room
+``picture``  network or device make a picture worse, or let it be good again: ``direction``
+             (sending or receiving), ``state`` (full, coarser, smaller or paused), ``cause``
+             (network or device)
 ``quality``  a direction is notably better or worse: ``direction`` (receiving or sending),
              ``score``, ``sound``, ``picture`` (1 to 5), ``cause`` (none, loss, delay, bandwidth
              or cpu), ``side`` (whose: our upload, their upload, our device, their device)

@@ -68,7 +68,7 @@ from __future__ import annotations
 from typing import Annotated, Final, Literal
 
 import msgspec
-from msgspec import Meta
+from msgspec import UNSET, Meta, UnsetType
 
 from ringline.signaling.codes import EndReason, ErrorCode
 
@@ -207,6 +207,10 @@ class Track(Value, frozen=True, kw_only=True, omit_defaults=False):
     kind: Literal["audio", "video"]
     purpose: Literal["microphone", "camera", "screen"] | None = None
     muted: bool = False
+    limited: Literal["coarser", "smaller", "paused"] | UnsetType = UNSET
+    """How network or device of its member keep it below what its camera gives."""
+    cause: Literal["network", "device"] | UnsetType = UNSET
+    """Which of the two."""
 
 
 class Person(Value, frozen=True, kw_only=True):

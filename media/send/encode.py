@@ -154,6 +154,7 @@ class VideoEncode:
         self._captured_at: float | None = None
         self._interval = 0.0  # between pictures of the source, in ticks of 90 kHz
         self._size = (0, 0)
+        self._source_pixels = 0
 
     @property
     def size(self) -> tuple[int, int]:
@@ -164,6 +165,16 @@ class VideoEncode:
     def frame_rate(self) -> float:
         """Pictures a second at most."""
         return self._scale.scaling.frame_rate
+
+    @property
+    def source_pixels(self) -> int:
+        """Of each picture of the source; 0 before the first is encoded."""
+        return self._source_pixels
+
+    @property
+    def smaller(self) -> bool:
+        """Whether pictures are sent in a smaller size than their source's."""
+        return self._scale.scaling.numerator != 8
 
     @property
     def limitation(self) -> LimitationReason:
@@ -341,6 +352,7 @@ class VideoEncode:
         duration = int(max(VIDEO_CLOCK_RATE / self.frame_rate, self._interval))
         self._encoder_time += duration
         self._size = size
+        self._source_pixels = frame.width * frame.height
         force_key, self._key_wanted = self._key_wanted, False
         reference = Reference.LAST
         self._ordered_at = now

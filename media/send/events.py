@@ -5,11 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ringline.media.send.encode import PauseReason
+from ringline.media.send.limitation import LimitationReason
+from ringline.media.send.picture_state import PictureState
 
 __all__ = [
     "CpuLimitChanged",
     "SendEvent",
     "SentPictureChanged",
+    "SentPictureState",
     "TargetBitrateChanged",
     "VideoPaused",
     "VideoResumed",
@@ -71,4 +74,26 @@ class SentPictureChanged:
     height: int
 
 
-SendEvent = TargetBitrateChanged | VideoPaused | VideoResumed | SentPictureChanged | CpuLimitChanged
+@dataclass(frozen=True, slots=True)
+class SentPictureState:
+    """What a person is to be told of the picture has changed.
+
+    Attributes:
+        state: How it differs from what its source gives.
+        reason: What keeps it so; of the state before, where nothing does any more.
+
+    """
+
+    mid: str
+    state: PictureState
+    reason: LimitationReason
+
+
+SendEvent = (
+    TargetBitrateChanged
+    | VideoPaused
+    | VideoResumed
+    | SentPictureChanged
+    | SentPictureState
+    | CpuLimitChanged
+)

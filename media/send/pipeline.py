@@ -67,6 +67,7 @@ from ringline.media.send.events import (
     CpuLimitChanged,
     SendEvent,
     SentPictureChanged,
+    SentPictureState,
     TargetBitrateChanged,
     VideoPaused,
     VideoResumed,
@@ -638,6 +639,8 @@ class SendPipeline:
             )
             self._announce(stream, before)
             self._limit(stream, now)
+            if stream.encode.source_pixels:
+                self._watch(stream, lasting.video // len(active), now)
 
     def _protect(self, active: list[VideoStream], now: float) -> Protection:
         """Let the policy of each stream decide; return what the budget has to know of it."""
@@ -659,6 +662,19 @@ class SendPipeline:
             ratio = protection.ratio * stream.rlc.relative_size
             mean = replace(protection, share=ratio / (1.0 + ratio))
         return mean
+
+    def _watch(self, stream: VideoStream, bitrate: int, now: float) -> None:
+        encode, reason = stream.encode, stream.limitation.reason
+        state = stream.watch.update(
+            bitrate=bitrate,
+            pixels=encode.source_pixels,
+            smaller=encode.smaller,
+            paused=encode.paused is not None,
+            now=now,
+        )
+        if state is not None:
+            reason = "bandwidth" if reason == "none" else reason
+            self._events.append(SentPictureState(stream.parameters.mid, state, reason))
 
     def _announce(self, stream: VideoStream, before: PauseReason | None) -> None:
         after, mid = stream.encode.paused, stream.parameters.mid

@@ -24,6 +24,7 @@ from ringline.media.send.encode_audio import AudioEncode, audio_level
 from ringline.media.send.frame_audio import AudioFramer
 from ringline.media.send.limitation import QualityLimitation
 from ringline.media.send.packetize import OpusPacketizer, Vp8Packetizer, header_size
+from ringline.media.send.picture_state import PictureWatch
 from ringline.media.send.protect_red import RedProtection
 from ringline.media.send.protect_rlc import RlcConfig, RlcProtection
 from ringline.media.send.protect_rtx import RtxConfig, RtxHistory
@@ -226,6 +227,7 @@ class VideoStream:
         )
         self.reports: Final = ReportSchedule(rng)
         self.limitation: Final = QualityLimitation(now)
+        self.watch: Final = PictureWatch()
         self.stats: Final = SendStreamStats("video", parameters.mid, ssrc)
         # Between our own peers the finer code does what ULPFEC does with others.
         types = ulpfec_types(parameters) if self.rlc is None else None

@@ -21,6 +21,12 @@ const REASONS = {
   connect_timeout: "no path was found", answered_elsewhere: "answered on another device",
 };
 
+const PICTURES = {
+  coarser: "their picture becomes coarser: their {cause}",
+  smaller: "their picture becomes smaller: their {cause}",
+  paused: "their video is paused: their {cause}",
+};
+
 function status(text, { failed = false } = {}) {
   $("status").textContent = text;
   $("status").classList.toggle("failed", failed);
@@ -214,6 +220,11 @@ function enterCall(mine) {
     mine.theirs[detail.kind] = detail.muted;
     paintTheirs(mine);
   });
+  mine.addEventListener("picture", ({ detail }) => {
+    if ((mine.theirs.picture?.state ?? "full") === detail.state) return;
+    mine.theirs.picture = detail;
+    paintTheirs(mine);
+  });
   mine.addEventListener("video-request", () => askForVideo(mine));
   mine.addEventListener("video-response", ({ detail }) => {
     if (detail) turnCamera(true);
@@ -242,8 +253,10 @@ function leaveCall(mine, { reason, detail }) {
 // What the other side has switched off; its last picture would look like a frozen one.
 function paintTheirs({ peer, theirs, state, hadVideo }) {
   if (state !== "connected") return;
-  status(`in a call with ${peer}${theirs.audio ? ", who is muted" : ""}`);
-  overlay(hadVideo && theirs.video ? `${peer} has the camera off` : "");
+  const picture = PICTURES[theirs.picture?.state]?.replace("{cause}", theirs.picture.cause) ?? "";
+  status(`in a call with ${peer}${theirs.audio ? ", who is muted" : ""}${picture && `; ${picture}`}`);
+  const paused = theirs.picture?.state === "paused" ? picture : "";
+  overlay(hadVideo && theirs.video ? `${peer} has the camera off` : paused);
   $("remote").classList.toggle("off", Boolean(theirs.video));
 }
 

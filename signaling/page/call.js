@@ -32,7 +32,8 @@ export function stopTracks(stream) {
 
 export class Call extends EventTarget {
   // Events: "state" (detail: state), "ended" (detail: {reason, detail}), "video-request",
-  // "video-response" (detail: allowed), "muted" (detail: {kind, muted}), "text" (detail: string).
+  // "video-response" (detail: allowed), "muted" (detail: {kind, muted}), "text" (detail: string),
+  // "picture" (detail: {state, cause}): full, coarser, smaller or paused, by their network or device.
   // What the other side sends is in the MediaStream `remote`.
   constructor(link, { id = ulid(), peer, outgoing, video, relayOnly = false }) {
     super();
@@ -172,6 +173,7 @@ export class Call extends EventTarget {
       case "media.update":
         for (const track of Object.values(message.tracks ?? {})) {
           this.tell("muted", { kind: track.kind, muted: Boolean(track.muted) });
+          if (track.kind === "video") this.tell("picture", { state: track.limited ?? "full", cause: track.cause ?? "network" });
         }
         return;
       case "media.request": return this.tell("video-request");

@@ -19,6 +19,8 @@ from playwright.async_api import Page
 from ringline.client import Call, CallConfig, Client, ClientConfig, IncomingCall
 from ringline.client.transport import TransportConfig
 from ringline.media import SyntheticVideo, SyntheticVoice
+from ringline.media.send.events import SentPictureState
+from ringline.media.send.picture_state import PictureState
 from ringline.signaling import RinglineServer, ServerConfig
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(90)]
@@ -157,6 +159,15 @@ async def test_python_calls_the_page(
         assert "ringline-rlc" in offer  # our own code of repair packets ...
         assert "ringline-rlc" not in answer  # ... a browser passes over
         assert "VP8" in answer
+
+        # As if our network had become too slow for a picture, and good again.
+        for state in (PictureState.PAUSED, PictureState.FULL):
+            call._handle_media_event(SentPictureState("1", state, "bandwidth"))
+            if state is PictureState.PAUSED:
+                said = "their video is paused: their network"
+                await page.wait_for_selector(f"#overlay:has-text('{said}')")
+                assert await page.inner_text("#status") == f"in a call with desk; {said}"
+        await page.wait_for_selector("#overlay:text-is('')", state="attached")
 
         await page.fill("#text", "hello from the page")
         await page.click("#say button")

@@ -13,10 +13,12 @@ import ringline.client.call
 from ringline.client.call import Call, CallConfig
 from ringline.client.call_state import CallState
 from ringline.client.errors import CallFailedError, NoAnswerError
-from ringline.client.events import RemoteMuted
+from ringline.client.events import PictureChanged, RemoteMuted
 from ringline.client.transport import NetworkChanged, TransportConfig
 from ringline.media import SyntheticVoice
 from ringline.media.codecs.registry import CodecRegistry
+from ringline.media.send.events import SentPictureState
+from ringline.media.send.picture_state import PictureState
 from ringline.signaling import messages as wire
 from ringline.signaling.authenticate import authenticate_by_name
 from ringline.signaling.call import MintedServers
@@ -326,3 +328,26 @@ async def test_what_is_muted_is_told_and_said_once(switch: Switch) -> None:
             if len(told) == 2:
                 break
     assert told == [RemoteMuted("audio", muted=True), RemoteMuted("audio", muted=False)]
+
+
+async def test_what_the_network_does_to_a_picture_is_told_on_both_sides_and_once(
+    switch: Switch,
+) -> None:
+    call, answered = await ring(switch)
+    answered.accept()
+    await both_connected(call, answered)
+    smaller = SentPictureState("1", PictureState.SMALLER, "bandwidth")
+    for event in (smaller, smaller, SentPictureState("1", PictureState.FULL, "bandwidth")):
+        call._handle_media_event(event)
+    call.mute("audio")  # tells of all tracks once more
+    told: list[PictureChanged] = []
+    async with asyncio.timeout(PATIENCE):
+        async for happened in answered.events:
+            if isinstance(happened, PictureChanged):
+                told.append(happened)
+            if isinstance(happened, RemoteMuted):
+                break
+    assert [(event.direction, event.text) for event in told] == [
+        ("receiving", "their picture becomes smaller: their network"),
+        ("receiving", "their picture is back"),
+    ]
