@@ -56,6 +56,10 @@ _MAX_SPEED_UP: Final = 2.0
 """Packets cannot come out more than this much faster than they left, but after a stall that let
 them all go at once: such a result says nothing (libwebrtc's valid ratio)."""
 
+_SQUEEZED: Final = 0.85
+"""Share of the rate at which a cluster left below which it came out of a bottleneck.  Above, it is
+our own timers that limit it, and nothing is known of the path."""
+
 _USEFUL: Final = 0.9
 """Share of the ceiling from which growth gets there soon enough by itself."""
 
@@ -87,9 +91,16 @@ class ProbeCluster:
 
 
 class ProbePlanner:
-    """Decides when to probe and reads the results."""
+    """Decides when to probe and reads the results.
+
+    Attributes:
+        ceiling: Bits per second at which the last cluster came out of a bottleneck that was too
+            narrow for it; :obj:`None` if it passed, or nothing is known.
+
+    """
 
     def __init__(self) -> None:
+        self.ceiling: float | None = None
         self._next_number = 0
         self._out: ProbeCluster | None = None
         self._arrived: Final[list[ArrivedPacket]] = []
@@ -110,6 +121,7 @@ class ProbePlanner:
         self._next_at = now
         self._pause = _FIRST_PAUSE
         self._out = None
+        self.ceiling = None
 
     def handle_decrease(self, now: float) -> None:
         """Note that the rate was cut: what is out is void, and the next waits for calm."""
@@ -184,9 +196,13 @@ class ProbePlanner:
         size = sum(packet.size for packet in seen)
         if len(seen) < cluster.packets or size < cluster.size:
             return None
-        rate = _measure(self._arrived, len(seen), self._jitter)
+        span = _Span.of(self._arrived, len(seen))
+        rate = None if span is None else span.rate(self._jitter)
         self._out = None
-        if rate is None or rate < _SUCCESS * cluster.bitrate:
+        self.ceiling = None
+        if span is None or rate is None or rate < _SUCCESS * cluster.bitrate:
+            if span is not None and span.arrival_rate < _SQUEEZED * span.sent_rate:
+                self.ceiling = span.arrival_rate
             self._fail(now)
         else:
             self._pause = _FIRST_PAUSE
@@ -199,29 +215,47 @@ class ProbePlanner:
         self._pause = min(self._pause * 2, _MAX_PAUSE)
 
 
-def _measure(arrived: Sequence[ArrivedPacket], sent: int, jitter: float) -> float | None:
-    """Return the rate at which a cluster came out, or :obj:`None` if it cannot be told.
+@dataclass(slots=True)
+class _Span:
+    """How a cluster left and came out.
 
-    Args:
-        arrived: Its packets that arrived.
-        sent: How many packets it had.
-        jitter: Mean step of the delay.  Either end of the span may be off by it, and to take a
-            lucky span for bandwidth costs more than to miss some, so it is added.
+    Attributes:
+        arrived_bits: That came after the first packet, which only opens the span.
+        seconds: In which they came.
+        sent_rate: At which they left, bits per second.
 
     """
-    if len(arrived) < max(_USABLE_SHARE * sent, 3):
-        return None
-    total = sum(packet.size for packet in arrived)
-    by_departure = sorted(arrived, key=lambda packet: packet.sent_at)
-    by_arrival = sorted(arrived, key=lambda packet: packet.arrived_at)
-    sent_span = by_departure[-1].sent_at - by_departure[0].sent_at
-    arrival_span = by_arrival[-1].arrived_at - by_arrival[0].arrived_at
-    if sent_span <= 0 or arrival_span <= 0:
-        return None
-    # Departures are spaced by the packet before each, arrivals by the packet itself.
-    sent_rate = (total - by_departure[-1].size) * 8 / sent_span
-    arrived_bits = (total - by_arrival[0].size) * 8
-    arrival_rate = arrived_bits / arrival_span
-    if arrival_rate > _MAX_SPEED_UP * sent_rate:
-        return None
-    return min(sent_rate, arrived_bits / (arrival_span + 2 * jitter))
+
+    arrived_bits: int
+    seconds: float
+    sent_rate: float
+
+    @classmethod
+    def of(cls, arrived: Sequence[ArrivedPacket], sent: int) -> _Span | None:
+        """Return it for what arrived of so many packets; :obj:`None` if it cannot be told."""
+        if len(arrived) < max(_USABLE_SHARE * sent, 3):
+            return None
+        total = sum(packet.size for packet in arrived)
+        by_departure = sorted(arrived, key=lambda packet: packet.sent_at)
+        by_arrival = sorted(arrived, key=lambda packet: packet.arrived_at)
+        sent_span = by_departure[-1].sent_at - by_departure[0].sent_at
+        arrival_span = by_arrival[-1].arrived_at - by_arrival[0].arrived_at
+        if sent_span <= 0 or arrival_span <= 0:
+            return None
+        # Departures are spaced by the packet before each, arrivals by the packet itself.
+        sent_rate = (total - by_departure[-1].size) * 8 / sent_span
+        span = cls((total - by_arrival[0].size) * 8, arrival_span, sent_rate)
+        return span if span.arrival_rate <= _MAX_SPEED_UP * sent_rate else None
+
+    @property
+    def arrival_rate(self) -> float:
+        """At which they came out, bits per second."""
+        return self.arrived_bits / self.seconds
+
+    def rate(self, jitter: float) -> float:
+        """Return the rate that the path is sure to take, in bits per second.
+
+        Either end of the span may be off by the jitter, and to take a lucky span for bandwidth
+        costs more than to miss some, so it is added.
+        """
+        return min(self.sent_rate, self.arrived_bits / (self.seconds + 2 * jitter))

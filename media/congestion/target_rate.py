@@ -98,6 +98,10 @@ _HEADROOM: Final = 1.5
 """Growth stops at this much of the acknowledged rate and 10 kbit/s (§5.5): beyond, nothing
 confirms the rate."""
 
+_CEILING_SECONDS: Final = 4.0
+"""Seconds for which a probe that did not get through bounds growth: until the next, on a calm path.
+A rate that grows while less is sent than it allows is confirmed by nothing else."""
+
 _BELIEVED_QUEUE: Final = 0.02
 """Seconds of queue from which over-use is believed: our own probes and a scheduler's moods make
 trends that are gone before a cut would take effect.  Jitter is added to it."""
@@ -173,6 +177,8 @@ class TargetRate:
         queue_is_foreign: Whether the last update gave up emptying the queue.
         collapsed: Whether the last update found far less capacity than was counted on, and more
             under way than it has room for.
+        corrected: Whether the last update or probe found that the start rate, a guess, was too
+            high.
 
     """
 
@@ -191,7 +197,10 @@ class TargetRate:
         self._gives_up_at = 0.0
         self.queue_is_foreign = False
         self.collapsed = False
+        self.corrected = False
+        self._is_guess = True  # nothing has confirmed the rate or cut it
         self._probed = False
+        self._ceiling = (math.inf, -math.inf)  # growth stops there, until then
 
     @property
     def draining(self) -> bool:
@@ -207,7 +216,7 @@ class TargetRate:
         """Move the rate; return whether it was cut."""
         elapsed = min(max(now - self._updated_at, 0.0), 1.0)
         self._updated_at = now
-        self.queue_is_foreign = self.collapsed = False
+        self.queue_is_foreign = self.collapsed = self.corrected = False
         if path.loss_limit is not None and path.loss_limit < self.bitrate:
             self.bitrate = self.capacity = path.loss_limit
             self._clamp()
@@ -227,16 +236,28 @@ class TargetRate:
             and not path.application_limited
             and path.queue_delay < _QUEUE_STANDS + path.jitter
         ):
-            self._increase(path, elapsed)
+            self._increase(path, elapsed, now)
         self._clamp()
         return False
 
-    def handle_probe(self, rate: float, path: PathState, now: float) -> None:
-        """Take a measurement by a probe, in bits per second."""
+    def handle_probe(
+        self, rate: float, path: PathState, now: float, *, ceiling: float | None = None
+    ) -> None:
+        """Take a measurement by a probe.
+
+        Args:
+            rate: Bits per second that the path is sure to take.
+            path: Its state.
+            now: The present.
+            ceiling: Bits per second that it seems to take at most, if the probe met that bound.
+
+        """
+        self._ceiling = (math.inf if ceiling is None else ceiling, now + _CEILING_SECONDS)
         first, self._probed = not self._probed, True
         usable = rate * (_MAX_BETA if path.usage is Usage.OVERUSING else _AFTER_DRAIN)
         if usable > self.bitrate and not self.draining:
             self.bitrate = usable
+            self._is_guess = False
             if self.capacity is not None and usable > self.capacity * _NEAR[1]:
                 self.capacity = None
         elif first and usable < self.bitrate:
@@ -299,6 +320,7 @@ class TargetRate:
         # Sending less than comes out says nothing about the path but that it takes this much.
         confirmed = throughput if self.draining else min(throughput, self.bitrate)
         self.capacity = throughput
+        self.corrected, self._is_guess = self._is_guess, False
         self.bitrate = min(self.bitrate, throughput * beta)
         self._drain_to = _AFTER_DRAIN * confirmed
         if not self.draining:
@@ -330,7 +352,7 @@ class TargetRate:
             self._drained_at = -math.inf if empty else now
             self.bitrate = max(self.bitrate, self._drain_to)
 
-    def _increase(self, path: PathState, elapsed: float) -> None:
+    def _increase(self, path: PathState, elapsed: float, now: float) -> None:
         low, high = _NEAR
         if self.capacity is not None and self.bitrate > self.capacity * high:
             self.capacity = None
@@ -343,6 +365,9 @@ class TargetRate:
         if path.acknowledged is not None:
             confirmed = path.acknowledged / (1 - path.inherent_loss)
             grown = min(grown, confirmed * _HEADROOM + 10_000)
+        ceiling, until = self._ceiling
+        if now < until:
+            grown = min(grown, ceiling)
         self.bitrate = max(self.bitrate, grown)
 
     def _clamp(self) -> None:

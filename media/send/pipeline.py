@@ -592,6 +592,9 @@ class SendPipeline:
             for stream in self._video.values():
                 stream.history.forget()
                 stream.encode.restart()
+        if self._controller.poll_correction():
+            for stream in self._video.values():
+                stream.encode.reconsider()
         self._pacer.set_rate(self._controller.pacing_bitrate, now)
         self._allocate(now)
         target = self._controller.target_bitrate

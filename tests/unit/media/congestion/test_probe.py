@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -63,6 +64,27 @@ def test_a_failure_measures_the_path_and_waits_longer_each_time() -> None:
     planner.handle_results(packets(second, 400_000), [], 1.2)
     assert poll(planner, 3.1) is None
     assert poll(planner, 3.3) is not None
+
+
+def test_a_cluster_that_a_bottleneck_squeezed_tells_what_the_path_takes_at_most() -> None:
+    planner, cluster = started()
+    assert planner.ceiling is None
+    planner.handle_results(packets(cluster, 400_000), [], 0.1)
+    assert planner.ceiling == pytest.approx(400_000)
+    second = poll(planner, 1.2)
+    assert second is not None
+    planner.handle_results(packets(second, 10e6), [], 1.3)
+    assert planner.ceiling is None  # it passed
+
+
+def test_a_cluster_that_our_own_timers_held_up_tells_nothing_of_the_path() -> None:
+    planner, cluster = started()
+    late = [
+        replace(packet, sent_at=3 * packet.sent_at, arrived_at=50 + 3 * packet.sent_at)
+        for packet in packets(cluster, 10e6)
+    ]
+    assert planner.handle_results(late, [], 0.2) == pytest.approx(600_000)
+    assert planner.ceiling is None
 
 
 def test_lost_packets_complete_a_cluster() -> None:
