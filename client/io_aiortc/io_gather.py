@@ -169,22 +169,35 @@ class Gatherer:
             self.complete = True
             self._on_complete()
 
-    def _attempt(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        """Run a part of gathering, which may fail or take too long without harm."""
+    def _attempt(
+        self,
+        work: Callable[[], Coroutine[Any, Any, None]],
+        *,
+        again: Callable[[], Coroutine[Any, Any, None]] | None = None,
+    ) -> None:
+        """Run a part of gathering, which may fail or take too long without harm.
+
+        ``again`` follows if it did, but not if we were told to stop.
+        """
         self._pending += 1
 
         async def attempt() -> None:
+            failure: Exception | None = None
             try:
                 async with asyncio.timeout(self._config.gather_timeout):
                     await work()  # made here: one cancelled before it runs leaves nothing
-            except TimeoutError:
+            except TimeoutError as error:
                 self._dropped["server silent"] += 1
+                failure = error
             except (stun.TransactionError, OSError, *MALFORMED) as error:
                 logger.debug("STUN or TURN server refused: %s", error)
                 self._dropped["server refused"] += 1
+                failure = error
             finally:
                 self._pending -= 1
                 self._maybe_gathered()
+            if failure is not None and again is not None and not _is_hopeless(failure):
+                self._owner.spawn(again())
 
         self._owner.spawn(attempt())
 
@@ -192,19 +205,14 @@ class Gatherer:
         scheme, transport = parsed["scheme"], parsed.get("transport", "udp")
         address = await self._resolve(parsed["host"], parsed["port"])
         if scheme in ("turn", "turns"):
-            self._attempt(partial(self._first_relay, server.url, parsed, address))
+            self._attempt(
+                partial(self._allocate, server.url, parsed, address),
+                again=partial(self._relay_again, server.url, parsed, address),
+            )
         if scheme in ("stun", "turn") and transport == "udp" and not self._relay_only:
             # Every TURN server answers Binding requests too (RFC 8656 §3).
             for socket in self._hosts:
                 self._attempt(partial(self._ask_reflexive, socket, address))
-
-    async def _first_relay(self, url: str, parsed: dict[str, Any], address: Address) -> None:
-        try:
-            await self._allocate(url, parsed, address)
-        except BaseException as error:
-            if not _is_hopeless(error):
-                self._owner.spawn(self._relay_again(url, parsed, address))
-            raise
 
     async def _relay_again(self, url: str, parsed: dict[str, Any], address: Address) -> None:
         """Allocate at a server that has failed us, as soon as it can be had."""
@@ -347,5 +355,5 @@ class Gatherer:
         return True
 
 
-def _is_hopeless(error: BaseException) -> bool:
+def _is_hopeless(error: Exception) -> bool:
     return isinstance(error, stun.TransactionFailed) and error.response.error_code in _HOPELESS
