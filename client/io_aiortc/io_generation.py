@@ -410,7 +410,10 @@ class Generation(Connection):
     # The end
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        """Run a task that ends with this generation."""
+        """Run a task that ends with this generation; none is begun any more while it closes."""
+        if self._closing:
+            work.close()
+            return
         task = self._loop.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
