@@ -26,7 +26,7 @@ Invariants:
    an authenticated check of the other side.
 4. The list never ends by itself: losing every pair only makes it search.
 5. A pair that fails (:mod:`.failover`) is left for one that answers, and chosen again only if
-   nothing else works or it has answered for long.
+   nothing else works, all else failed later, or it has answered for long.
 6. No pair is selected for longer than ``consent_expires`` after its last answer.
 
 Sans I/O: feed ``handle_*``, then drain :meth:`CheckList.poll_check`, then call again at
@@ -117,6 +117,7 @@ class Pair(Generic[SocketT]):
         leaving: Its socket will go: the last choice.
         proved_since: When the first check left that was answered since the selected pair is
             suspected, or :obj:`None`.
+        failed_at: When it last failed.
         distrusted_until: It failed, and is the last choice until then.
         answered_at: When the last authenticated answer came.
         round_trip: Smoothed, seconds.
@@ -143,6 +144,7 @@ class Pair(Generic[SocketT]):
     due: float = 0.0
     retry: float = 0.0
     proved_since: float | None = None
+    failed_at: float = _NEVER
     distrusted_until: float = _NEVER
     failures: int = 0
 
@@ -449,15 +451,17 @@ class CheckList(Generic[SocketT]):
 
     def _fail_over(self, now: float) -> None:
         failed, config = self.selected, self.config.failover
-        if failed is None or self._watch.suspected_at is None:
-            return
+        suspected_at = self._watch.suspected_at
+        if failed is None or suspected_at is None or failed.failed_at >= suspected_at:
+            return  # told once of each suspicion
         since = [p.proved_since for p in self._pairs if p.proved_since is not None and p.valid]
         if since and self._watch.has_failed(
             now, other_since=min(since), round_trip=failed.round_trip
         ):
             distrust = min(config.distrust_for * 2**failed.failures, config.longest_distrust)
             for pair in self._pairs:
-                if pair.foundation == failed.foundation:
+                if pair.foundation == failed.foundation and pair.proved_since is None:
+                    pair.failed_at = now
                     pair.distrusted_until = now + distrust
                     pair.failures = min(pair.failures + 1, 10)
 
@@ -479,12 +483,14 @@ class CheckList(Generic[SocketT]):
     def _best(self, now: float) -> Pair[SocketT] | None:
         alive = [p for p in self._pairs if p.valid and now - p.answered_at < self.config.alive_for]
         followed = self._followed
-        trusted = [p for p in alive if not p.leaving and now >= p.distrusted_until]
-        if not self.controlling and followed is not None and followed in (trusted or alive):
+        choice = [p for p in alive if not p.leaving and now >= p.distrusted_until]
+        if alive and not choice:
+            # Rather one that is leaving, or failed long ago, than the one that fails now.
+            oldest = min(pair.failed_at for pair in alive)
+            choice = [pair for pair in alive if pair.failed_at == oldest]
+        if not self.controlling and followed is not None and followed in choice:
             return followed
-        if trusted or alive:
-            return max(trusted or alive, key=lambda pair: pair.rank)
-        return None
+        return max(choice, key=lambda pair: pair.rank, default=None)
 
     def _follow(self, pair: Pair[SocketT], now: float) -> None:
         followed = self._followed

@@ -212,6 +212,28 @@ def test_who_failed_is_not_gone_back_to_at_once() -> None:
     assert times[3][0] >= 50
 
 
+def test_where_all_have_failed_the_one_that_fails_now_is_left_all_the_same() -> None:
+    call = Call(dies(10.0, 11.5, dies(16.0)), dies(13.0, 14.0))
+    call.data_every(0.02, until=30.0)
+    call.run(30.0)
+    moves = call.moves_after(5.0)
+    assert [where for _, where in moves] == ["second", "first", "second"]
+    assert [int(when) for when, _ in moves] == [10, 13, 16]
+    assert max(b - a for a, b in zip(call.data, call.data[1:], strict=False)) < 0.8
+    assert {pair.socket: pair.failures for pair in call.checks} == {"first": 2, "second": 1}
+
+
+def test_of_the_same_relays_a_pair_that_answers_is_not_distrusted() -> None:
+    call = Call(dies(10.0), works)
+    for pair in call.checks:
+        pair.foundation = "both"
+    call.data_every(0.02, until=30.0)
+    call.at(10.3, lambda: setattr(list(call.checks)[1], "due", call.now))
+    call.run(20.0)
+    assert [where for _, where in call.moves_after(5.0)] == ["second"]
+    assert {pair.socket: pair.failures for pair in call.checks} == {"first": 1, "second": 0}
+
+
 def test_pairs_over_the_same_relays_are_left_together() -> None:
     paths = {"udp": dies(10.0), "tcp": dies(10.0), "other": works}
     call = Call(works, works)
