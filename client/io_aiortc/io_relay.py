@@ -42,6 +42,7 @@ extend it; aioice's 500 s would lose it."""
 
 _TRY_ALTERNATE: Final = 300
 _LOST_CODES: Final = (437, 441)  # no such allocation; not ours
+_CHANNEL_RETRY: Final = 2.0  # seconds until a peer whose channel was refused is tried again
 _LEAVE_CHECK: Final = 0.2  # seconds between looks whether a relay can be spared
 _SILENCE_TO_GO: Final = 3.0  # seconds without data until a quiet socket goes: the peer has left
 _LONGEST_QUIET: Final = 10.0  # seconds: a peer that goes on has no consent any more
@@ -242,8 +243,10 @@ class RelaySocket:
     # Channels
 
     async def _keep_channel(self, address: Address) -> None:
-        channel = self._next_channel
-        self._next_channel += 1
+        channel = self._client.peer_to_channel.get(address)
+        if channel is None:  # else it keeps its number: the server may have it (RFC 8656 §12)
+            channel = self._next_channel
+            self._next_channel += 1
         # The server may use the channel before its answer has come.
         self._client.channel_to_peer[channel] = address
         self._client.peer_to_channel[address] = channel
@@ -252,19 +255,21 @@ class RelaySocket:
                 await self._client.channel_bind(channel, address)
                 if address not in self._channels:
                     self._channels[address] = channel
-                    for data in self._waiting.pop(address):
+                    for data in self._waiting.pop(address, ()):
                         self.send(data, address)
                 await asyncio.sleep(CHANNEL_REFRESH)
         except (stun.TransactionError, OSError, *MALFORMED) as error:
             logger.debug("TURN channel refused: %s", error)
             self._owner.dropped["channel refused"] += 1
             self._channels.pop(address, None)
+            # What comes meanwhile waits, and begins no second task.
+            self._waiting.setdefault(address, deque(maxlen=self._WAITING))
             if isinstance(error, stun.TransactionFailed) and (
                 error.response.error_code in _LOST_CODES
             ):
                 self._lose()
                 return
-            await asyncio.sleep(2.0)  # before the next check may ask again
+            await asyncio.sleep(_CHANNEL_RETRY)  # before the next check may ask again
             self._waiting.pop(address, None)
 
     # Upkeep
