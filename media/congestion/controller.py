@@ -331,7 +331,11 @@ class CongestionController:
             self._bottleneck = Bottleneck()
         measured = self._probes.handle_results(report.arrived, report.lost, now)
         if measured is not None:
-            self._target.handle_probe(measured / (1 - self._loss.inherent), path, now)
+            kept, ceiling = 1 - self._loss.inherent, self._probes.ceiling
+            self._target.handle_probe(
+                measured / kept, path, now, ceiling=None if ceiling is None else ceiling / kept
+            )
+        self._corrected = self._corrected or self._target.corrected
         self._follow_reached(now)
         return report
 

@@ -42,8 +42,10 @@ class SynchronizeConfig:
     interval: float = 0.5
     """Seconds between changes, so that one shows before the next is decided."""
 
-    max_video_delay: float = 0.2
-    """Bound of how long the picture is held back for the sound."""
+    max_video_delay: float = 0.1
+    """Bound of how long the picture is held back for the sound.  Where sound takes longer yet it is
+    later than ``sound_late``, up to what is noticed (125 ms) and beyond: a conversation suffers
+    more from the delay of both."""
 
     max_audio_delay: float = 0.1
     """Bound of how long sound is held back for the picture: a conversation feels it sooner."""

@@ -232,9 +232,10 @@ class ScalePolicy:
         config = self._config
         last = len(_NUMERATORS) - 1
         if not self._begun:
-            while rung < last and self._expected(rung, rung, bitrate, source) > COARSEST:
-                rung += 1
-            return rung
+            goal = rung
+            while goal < last and self._expected(goal, rung, bitrate, source) > COARSEST:
+                goal += 1
+            return goal
         goal = rung
         # A key frame that is due anyway is not spent on a size that hardly fits.
         at_once = config.restarts_below if self._restarting else config.fits_below

@@ -80,7 +80,7 @@ def test_nothing_waits_for_long() -> None:
     sync = LipSync()
     play(sync, 60, audio=0.9, video=0.05)
     assert sync.audio_delay == 0.0
-    assert sync.video_delay == pytest.approx(0.2)
+    assert sync.video_delay == pytest.approx(0.1)
     sync = LipSync()
     play(sync, 60, audio=0.05, video=0.9)
     assert sync.audio_delay == pytest.approx(0.1)

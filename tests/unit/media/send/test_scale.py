@@ -82,6 +82,14 @@ def test_a_start_that_was_guessed_too_high_is_corrected_without_patience() -> No
     assert camera.size == (320, 180)
 
 
+def test_it_is_corrected_to_what_fits_when_the_pictures_are_known_already() -> None:
+    camera = Camera()
+    camera.run(200_000, 2)
+    camera.policy.reconsider()
+    assert camera.run(65_000, 0.5) == [2.0]
+    assert camera.size == (480, 270)  # and not to the smallest, which would fit as well
+
+
 def test_reconsidering_at_a_rate_that_fits_changes_nothing() -> None:
     camera = Camera()
     camera.run(200_000, 0.2)
