@@ -99,17 +99,25 @@ def _gateway() -> str:
     return ""
 
 
-def default_rate_file() -> Path:
-    """Return the file that the command line keeps rates in, in the user's folder of caches."""
+def default_rate_file() -> Path | None:
+    """Return the file that the command line keeps rates in, in the user's folder of caches.
+
+    :obj:`None` where it is not known whose computer this is, as in a container without HOME.
+    """
+    try:
+        return _caches() / "ringline" / "rates.json"
+    except RuntimeError:  # no home
+        return None
+
+
+def _caches() -> Path:
     if sys.platform == "win32":
         base = os.environ.get("LOCALAPPDATA")
-        folder = Path(base) if base else Path.home() / "AppData" / "Local"
-    elif sys.platform == "darwin":
-        folder = Path.home() / "Library" / "Caches"
-    else:
-        base = os.environ.get("XDG_CACHE_HOME")
-        folder = Path(base) if base and Path(base).is_absolute() else Path.home() / ".cache"
-    return folder / "ringline" / "rates.json"
+        return Path(base) if base else Path.home() / "AppData" / "Local"
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Caches"
+    base = os.environ.get("XDG_CACHE_HOME")
+    return Path(base) if base and Path(base).is_absolute() else Path.home() / ".cache"
 
 
 def _load(memory: RateMemory, path: Path) -> None:
@@ -119,7 +127,7 @@ def _load(memory: RateMemory, path: Path) -> None:
             memory.load(file.read(MAX_FILE_SIZE + 1))
     except FileNotFoundError:
         pass
-    except (OSError, ParseError) as error:
+    except (OSError, ValueError, ParseError) as error:
         logger.info("what calls reached on this network is not known: %s", error)
 
 
@@ -131,7 +139,7 @@ def _save(memory: RateMemory, path: Path) -> None:
         scratch.write_bytes(memory.dump())
         scratch.chmod(0o600)
         scratch.replace(path)
-    except OSError as error:
+    except (OSError, ValueError) as error:  # ValueError: a name that no file can have
         logger.info("what this call reached is not kept: %s", error)
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, ValueError):
             scratch.unlink(missing_ok=True)

@@ -55,7 +55,8 @@ def test_without_a_file_rates_are_remembered_and_a_file_that_cannot_be_written_h
     tmp_path: Path,
 ) -> None:
     (tmp_path / "file").touch()
-    for rates in (NetworkRates(), NetworkRates(tmp_path / "file" / "rates.json")):
+    impossible = (tmp_path / "file" / "rates.json", tmp_path / "\0.json")
+    for rates in (NetworkRates(), *map(NetworkRates, impossible)):
         rates.remember(path_to("127.0.0.1"), 140_000)
         assert rates.recall(path_to("127.0.0.1")) == 140_000
 
@@ -64,3 +65,13 @@ def test_the_file_is_in_the_users_caches(monkeypatch: pytest.MonkeyPatch, tmp_pa
     monkeypatch.setattr("sys.platform", "linux")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     assert default_rate_file() == tmp_path / "ringline" / "rates.json"
+
+
+def test_there_is_no_file_where_there_is_no_home(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.delenv("LOCALAPPDATA", raising=False)
+    monkeypatch.setattr(Path, "home", fail)
+    assert default_rate_file() is None
