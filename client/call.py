@@ -25,7 +25,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
-from typing import Final, Literal
+from typing import Final
 
 from msgspec import UNSET
 
@@ -54,7 +54,7 @@ from ringline.client.events import (
 from ringline.client.io_aiortc import PeerTransport
 from ringline.client.io_network import NetworkRates
 from ringline.client.negotiate import LocalMedia, accept_answer, make_answer, make_offer
-from ringline.client.picture_words import PictureWord, picture_changed
+from ringline.client.picture_words import Cause, PictureWord, SentPicture, picture_changed
 from ringline.client.reconnect import Action, ReconnectConfig, Reconnector
 from ringline.client.sdp import format_sdp, parse_sdp
 from ringline.client.streams import Stream
@@ -196,8 +196,8 @@ class Call:
         self._remote_known = False  # of the present generation
         self._early_candidates: list[str | None] = []
         self._remote_muted: dict[Kind, bool] = {}
-        self._sent_picture: tuple[PictureWord, Literal["network", "device"]] = ("full", "network")
-        self._received_picture: PictureWord = "full"
+        self._sent_picture: Final = SentPicture()
+        self._received_picture: tuple[PictureWord, Cause] = ("full", "network")
         self._video_answer: asyncio.Future[bool] | None = None
         self._answered: Final[asyncio.Future[None]] = self._loop.create_future()
         self._ended: Final[asyncio.Future[Ended]] = self._loop.create_future()
@@ -598,9 +598,11 @@ class Call:
             if track.kind != "video":
                 continue
             state: PictureWord = "full" if track.limited is UNSET else track.limited
-            if state != self._received_picture:
-                self._received_picture = state
-                cause = "network" if track.cause is UNSET else track.cause
+            cause: Cause = "network" if track.cause is UNSET else track.cause
+            if state == "full":
+                cause = self._received_picture[1]  # which is over
+            if (state, cause) != self._received_picture:
+                self._received_picture = state, cause
                 self._event(picture_changed("receiving", state, cause))
 
     def _begin_generation(self) -> None:
@@ -789,6 +791,8 @@ class Call:
             self._give_up(EndReason.CONNECT_TIMEOUT)
         if self._farewell_deadline is not None and now >= self._farewell_deadline:
             self._give_up(EndReason.HANGUP)
+        if self._state is not CallState.ENDED:
+            self._tell_picture()
         self._arm()
 
     def _arm(self) -> None:
@@ -801,6 +805,7 @@ class Call:
             self._ring_deadline,
             self._connect_deadline,
             self._farewell_deadline,
+            self._sent_picture.poll_timeout(),
         )
         when = min((time for time in due if time is not None), default=None)
         if when is not None and self._state is not CallState.ENDED:
@@ -833,20 +838,25 @@ class Call:
         self.events.push(event)
 
     def _handle_media_event(self, event: object) -> None:
+        if self._state is CallState.ENDED:
+            return  # the media says a last word while it closes
         match event:
             case CpuLimitChanged(limited=limited):
-                self._event(picture_changed("sending", "smaller" if limited else "full", "device"))
+                self._sent_picture.handle_cpu(self._loop.time(), limited=limited)
+                self._tell_picture()
+                self._arm()
             case SentPictureState(state=state, reason=reason):
-                before = self._sent_picture[1]
-                cause: Literal["network", "device"] = "device" if reason == "cpu" else "network"
-                if state is PictureState.FULL:
-                    cause = before
-                self._sent_picture = _PICTURE_WORDS[state], cause
-                if cause == "network":  # of a busy computer CpuLimitChanged tells
-                    self._event(picture_changed("sending", *self._sent_picture))
-                self._send_tracks()
+                cause: Cause = "device" if reason == "cpu" else "network"
+                self._sent_picture.handle_watch(_PICTURE_WORDS[state], cause)
+                self._tell_picture()
             case QualityChanged():
                 self._event(event)
+
+    def _tell_picture(self) -> None:
+        changed = self._sent_picture.poll_change(self._loop.time())
+        if changed is not None:
+            self._event(changed)
+            self._send_tracks()
 
     def _set_muted(self, kind: Kind, *, muted: bool) -> None:
         self._check_alive()
@@ -854,7 +864,7 @@ class Call:
         self._send_tracks()
 
     def _send_tracks(self) -> None:
-        state, cause = self._sent_picture
+        state, cause = self._sent_picture.said
         tracks = {
             "0": wire.Track(kind="audio", muted=self._media.muted["audio"]),
             "1": wire.Track(
@@ -878,9 +888,7 @@ class Call:
     def _end(self, reason: EndReason, detail: str = "") -> None:
         if self._ended.done():
             return
-        reached = self._media.reached_bitrate
-        if self._rates is not None and self.path is not None and reached is not None:
-            self._rates.remember(self.path, reached)
+        path, reached = self.path, self._media.reached_bitrate
         self._advance(Trigger.END)
         ended = Ended(reason.value, detail)
         self._event(ended)
@@ -895,6 +903,8 @@ class Call:
         self.messages.end()
         self._spawn(self._close())
         self._on_ended(self)
+        if self._rates is not None and path is not None and reached is not None:
+            self._rates.remember(path, reached)
 
     async def _close(self) -> None:
         # Both at once: the media's goodbye leaves first, and the other side does not wait for a

@@ -221,7 +221,8 @@ function enterCall(mine) {
     paintTheirs(mine);
   });
   mine.addEventListener("picture", ({ detail }) => {
-    if ((mine.theirs.picture?.state ?? "full") === detail.state) return;
+    const { state, cause } = mine.theirs.picture ?? { state: "full" };
+    if (state === detail.state && (state === "full" || cause === detail.cause)) return;
     mine.theirs.picture = detail;
     paintTheirs(mine);
   });

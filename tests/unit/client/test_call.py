@@ -11,13 +11,14 @@ import pytest
 
 import ringline.client.call
 from ringline.client.call import Call, CallConfig
+from ringline.client.call_media import CallMedia
 from ringline.client.call_state import CallState
 from ringline.client.errors import CallFailedError, NoAnswerError
 from ringline.client.events import PictureChanged, RemoteMuted
 from ringline.client.transport import NetworkChanged, TransportConfig
 from ringline.media import SyntheticVoice
 from ringline.media.codecs.registry import CodecRegistry
-from ringline.media.send.events import SentPictureState
+from ringline.media.send.events import CpuLimitChanged, SentPictureState
 from ringline.media.send.picture_state import PictureState
 from ringline.signaling import messages as wire
 from ringline.signaling.authenticate import authenticate_by_name
@@ -337,7 +338,9 @@ async def test_what_the_network_does_to_a_picture_is_told_on_both_sides_and_once
     answered.accept()
     await both_connected(call, answered)
     smaller = SentPictureState("1", PictureState.SMALLER, "bandwidth")
-    for event in (smaller, smaller, SentPictureState("1", PictureState.FULL, "bandwidth")):
+    busy = SentPictureState("1", PictureState.SMALLER, "cpu")
+    back = SentPictureState("1", PictureState.FULL, "bandwidth")
+    for event in (smaller, smaller, busy, back, CpuLimitChanged("1", limited=True)):
         call._handle_media_event(event)
     call.mute("audio")  # tells of all tracks once more
     told: list[PictureChanged] = []
@@ -349,5 +352,51 @@ async def test_what_the_network_does_to_a_picture_is_told_on_both_sides_and_once
                 break
     assert [(event.direction, event.text) for event in told] == [
         ("receiving", "their picture becomes smaller: their network"),
+        ("receiving", "their picture becomes smaller: their device"),
         ("receiving", "their picture is back"),
+        ("receiving", "their picture becomes smaller: their device"),
     ]
+
+
+async def test_a_busy_computer_that_has_time_again_is_told_by_a_timer(
+    switch: Switch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ringline.client.picture_words, "_DEVICE_CALM", 0.01)
+    call, answered = await ring(switch)
+    answered.accept()
+    await both_connected(call, answered)
+    for limited in (True, False):
+        call._handle_media_event(CpuLimitChanged("1", limited=limited))
+    told: list[str] = []
+    async with asyncio.timeout(PATIENCE):
+        async for happened in call.events:
+            if isinstance(happened, PictureChanged):
+                told.append(happened.text)
+            if len(told) == 2:
+                break
+    assert told == ["your picture becomes smaller: your device", "your picture is back"]
+
+
+async def test_nothing_is_sent_of_a_call_that_is_over_and_rates_that_cannot_be_kept_end_it_too(
+    switch: Switch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Rates:
+        def recall(self, _: object) -> None:
+            return None
+
+        def remember(self, *_: object) -> None:
+            raise RuntimeError("no place for it")
+
+    call, answered = await ring(switch)
+    answered.accept()
+    await both_connected(call, answered)
+    ann, _ = switch.people
+    monkeypatch.setattr(call, "_rates", Rates())
+    monkeypatch.setattr(CallMedia, "reached_bitrate", 100_000)
+    with pytest.raises(RuntimeError, match="no place"):
+        await call.hang_up()
+    assert call.end_reason == "hangup"
+    sent = len(ann.sent)
+    call._handle_media_event(SentPictureState("1", PictureState.PAUSED, "bandwidth"))
+    assert len(ann.sent) == sent
+    await call.closed()
