@@ -770,6 +770,7 @@ def _check_tcp(request: Request) -> ErrorCode | None:
         EVEN_PORT,
         RESERVATION_TOKEN,
         ADDITIONAL_ADDRESS_FAMILY,
+        ADDITIONAL_ADDRESS_FAMILY_DRAFT,
         MOBILITY_TICKET,  # it ends with its control connection
     )
     if request.client.transport == "udp" or any(

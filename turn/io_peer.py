@@ -1,8 +1,9 @@
 """Peer edge: the TCP sockets of relays (RFC 6062), and the bytes between peers and clients.
 
 A relay listens, and connects from the same port.  A peer's connection is not read until it is
-joined to a client's, so that the kernel holds what comes too early.  Then each side is read as
-fast as the other one takes it: what waits is one read and one full buffer a direction.
+joined to a client's, so that the kernel holds what comes too early, but for one read: not every
+loop can be told so before it reads first.  Then each side is read as fast as the other one takes
+it: what waits is one read and one full buffer a direction.
 
 Over its bandwidth a pair is not read for a while, which TCP passes on to who sends.
 """
@@ -10,6 +11,7 @@ Over its bandwidth a pair is not read for a while, which TCP passes on to who se
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 import socket
 from collections.abc import Callable
@@ -25,6 +27,11 @@ __all__ = ["PeerStreams"]
 logger = logging.getLogger(__name__)
 
 _BACKLOG: Final = 16
+_MAX_EARLY: Final = 1 << 20
+"""Bytes of a peer that wait for a client; several times one read of any loop."""
+
+_EXHAUSTED: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+_EXHAUSTED_PAUSE: Final = 1.0  # seconds until a relay tries again to accept
 _THROTTLED: Final = 0.05  # seconds until a pair over its bandwidth is looked at again
 _LINGER: Final = 30.0  # seconds that a closed connection has to take what waits for it
 
@@ -52,6 +59,7 @@ class PeerStreams:
             OSError: If that cannot be.
 
         """
+        self.close_relay(port)  # one of a port: what is forgotten here is closed by nobody
         relay = _open_socket((host, port))
         try:
             relay.listen(_BACKLOG)
@@ -122,8 +130,11 @@ class PeerStreams:
     def _accept(self, port: int, relay: socket.socket) -> None:
         try:
             accepted, source = relay.accept()
-        except OSError:
-            return  # it has given up already
+        except OSError as error:
+            if error.errno in _EXHAUSTED:  # it stays acceptable: to try at once would be to spin
+                self._loop.remove_reader(relay)
+                self._loop.call_later(_EXHAUSTED_PAUSE, self._listen_again, port, relay)
+            return  # else it has given up already
         accepted.setblocking(False)
         number = self._core.handle_peer_accepted(port, source[:2], self.now())
         if number is None:
@@ -132,6 +143,10 @@ class PeerStreams:
         peer = self._peers[number] = _Peer(self, number)
         peer.task = self._loop.create_task(self._attach(peer, accepted))
         self._settle()
+
+    def _listen_again(self, port: int, relay: socket.socket) -> None:
+        if self._relays.get(port) is relay:
+            self._loop.add_reader(relay, self._accept, port, relay)
 
     async def _attach(self, peer: _Peer, accepted: socket.socket) -> None:
         try:
@@ -194,6 +209,7 @@ class _Peer(asyncio.Protocol):
         self._buckets: tuple[Bucket, ...] = ()
         self._from_peer: _Valve | None = None
         self._from_client: _Valve | None = None
+        self._early = bytearray()  # came before there was a client
         self._throttled = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -211,6 +227,9 @@ class _Peer(asyncio.Protocol):
 
     def _begin(self) -> None:
         if self._from_peer is not None and self._from_client is not None:
+            early, self._early = bytes(self._early), bytearray()
+            if early:
+                self.data_received(early)
             self._from_peer.open("not joined")
             self._from_client.open("not connected")
 
@@ -224,6 +243,12 @@ class _Peer(asyncio.Protocol):
         if self._client is not None:
             self._client.write(data)
             self._pay(len(data), to_client=True)
+        elif self._transport is not None:
+            # uvloop begins to read after connection_made, whatever was said there.
+            self._transport.pause_reading()
+            self._early += data
+            if len(self._early) > _MAX_EARLY:
+                self._transport.abort()
 
     def client_is_full(self, is_full: bool) -> None:
         """Read the peer no further than the client takes."""

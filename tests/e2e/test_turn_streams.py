@@ -97,13 +97,16 @@ class Connection:
             except ConnectionError:
                 return True
 
-    async def ask(self, method: int, *values: tuple[Attribute[Any], object]) -> Message:
+    def tell(self, method: int, *values: tuple[Attribute[Any], object]) -> None:
         message = Message(method, MessageClass.REQUEST, bytes(12))
         for attribute, value in values:
             message.add(attribute, value)
         if self.nonce:
             message.add(USERNAME, "ann").add(REALM, "ringline").add(NONCE, self.nonce)
         self.writer.write(message.serialize(integrity_key=KEY if self.nonce else None))
+
+    async def ask(self, method: int, *values: tuple[Attribute[Any], object]) -> Message:
+        self.tell(method, *values)
         return Message.parse(await self.receive())
 
     async def allocate(self) -> Message:

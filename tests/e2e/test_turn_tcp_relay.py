@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import hashlib
 import random
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from unittest.mock import Mock
 
 import pytest
 
@@ -20,6 +23,7 @@ from ringline.turn.attributes import (
     XOR_PEER_ADDRESS,
     XOR_RELAYED_ADDRESS,
 )
+from ringline.turn.io_peer import PeerStreams
 from ringline.turn.stun import Message, MessageClass, Method
 from tests.e2e.test_turn_streams import Connection, connect, eventually
 
@@ -79,7 +83,11 @@ async def allocate(client: Connection) -> tuple[str, int]:
 async def bind(data: Connection, number: int | None) -> None:
     assert number is not None
     data.nonce = (await data.ask(Method.REFRESH)).get(NONCE) or ""
-    answer = await data.ask(Method.CONNECTION_BIND, (CONNECTION_ID, number))
+    data.tell(Method.CONNECTION_BIND, (CONNECTION_ID, number))
+    async with asyncio.timeout(5):  # no byte more: what follows is the peer's
+        header = await data.reader.readexactly(20)
+        body = await data.reader.readexactly(int.from_bytes(header[2:4], "big"))
+    answer = Message.parse(header + body)
     assert answer.message_class is MessageClass.SUCCESS, answer.get(ERROR_CODE)
 
 
@@ -115,6 +123,80 @@ async def test_much_goes_both_ways_whole_and_in_order() -> None:
         metrics = server.metrics
         assert metrics.client_to_peer_bytes == AMOUNT
         assert metrics.peer_to_client_bytes == AMOUNT + 5
+
+
+@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
+def test_what_a_peer_says_first_is_kept_for_the_client(loop: str) -> None:
+    """Whichever loop it is: some begin to read before they can be told not to."""
+    run = asyncio.run if loop == "asyncio" else pytest.importorskip("uvloop").run
+    run(_speak_first())
+
+
+async def _speak_first() -> None:
+    first = random.Random(3).randbytes(AMOUNT)
+    async with (
+        TurnService(config()) as server,
+        peers() as peer,
+        connect(server, "tcp") as control,
+    ):
+        relayed = await allocate(control)
+        answer = await control.ask(Method.CONNECT, (XOR_PEER_ADDRESS, peer.address))
+        _, writer = await peer.next()
+        await control.ask(Method.CREATE_PERMISSION, (XOR_PEER_ADDRESS, (HOST, 0)))
+        _, caller = await asyncio.open_connection(*relayed)
+        attempt = Message.parse(await control.receive())
+        for number, end in (
+            (answer.get(CONNECTION_ID), writer),
+            (attempt.get(CONNECTION_ID), caller),
+        ):
+            end.write(first)
+            for _ in range(5):  # round trips, in which the server reads whatever it reads
+                await control.ask(Method.REFRESH)
+            async with connect(server, "tcp") as data:
+                await bind(data, number)
+                async with asyncio.timeout(30):
+                    assert await data.reader.readexactly(AMOUNT) == first
+        caller.close()
+
+
+async def test_a_relay_that_can_accept_nobody_waits_before_it_tries_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with TurnService(config()) as server, connect(server, "tcp") as control:
+        relayed = await allocate(control)
+        await control.ask(Method.CREATE_PERMISSION, (XOR_PEER_ADDRESS, (HOST, 0)))
+        tries = []
+        accept = socket.socket.accept
+
+        def full(listener: socket.socket) -> tuple[socket.socket, tuple[str, int]]:
+            if listener.getsockname() != relayed:
+                return accept(listener)
+            tries.append(listener)
+            raise OSError(errno.EMFILE, "Too many open files")
+
+        with monkeypatch.context() as patched:
+            patched.setattr(socket.socket, "accept", full)
+            _, writer = await asyncio.open_connection(*relayed)
+            await eventually(lambda: bool(tries))
+            for _ in range(5):
+                await control.ask(Method.REFRESH)
+            assert len(tries) == 1
+        attempt = Message.parse(await control.receive())
+        assert attempt.get(XOR_PEER_ADDRESS) == writer.get_extra_info("sockname")
+        writer.close()
+
+
+async def test_a_port_has_one_listener() -> None:
+    core, settle = Mock(), Mock()
+    streams = PeerStreams(core, settle)
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        port = probe.getsockname()[1]
+    streams.open_relay(port, HOST)
+    first = streams._relays[port]
+    streams.open_relay(port, HOST)
+    assert first.fileno() == -1
+    streams.close()
 
 
 async def test_who_is_not_read_is_not_read_for() -> None:

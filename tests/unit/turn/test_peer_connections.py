@@ -10,6 +10,7 @@ import pytest
 from ringline.turn import ClientSocket, CloseRelay, DropReason, OpenRelay, SendToClient, mint
 from ringline.turn.attributes import (
     ADDITIONAL_ADDRESS_FAMILY,
+    ADDITIONAL_ADDRESS_FAMILY_DRAFT,
     CHANNEL_NUMBER,
     CONNECTION_ID,
     DATA,
@@ -116,6 +117,7 @@ def test_udp_clients_get_none(bench: Bench, code_of: CodeOf) -> None:
         (EVEN_PORT, False),
         (RESERVATION_TOKEN, bytes(8)),
         (ADDITIONAL_ADDRESS_FAMILY, 2),
+        (ADDITIONAL_ADDRESS_FAMILY_DRAFT, 2),
         (MOBILITY_TICKET, b""),
     ],
 )
