@@ -33,11 +33,14 @@ __all__ = ["main"]
 
 logger = logging.getLogger(__name__)
 
+_MAX_LINE: Final = 1 << 26
+"""Bytes of a line: with the settings comes every user.  The supervisor is trusted."""
+
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 async def _serve(control: socket.socket) -> None:
-    reader, writer = await asyncio.open_unix_connection(sock=control)
+    reader, writer = await asyncio.open_unix_connection(sock=control, limit=_MAX_LINE)
     start = json.loads(await reader.readline())
     logging.basicConfig(level=start["log_level"], format=start["log_format"])
     _follow_log_style(start["log_style"])

@@ -128,11 +128,16 @@ class Workers:
             sockets = self._bind(stack)
             self._prepare(stack, sockets)
             self._descriptors.enter_context(stack.pop_all())
+        starts = (worker.start(self._state()) for worker in self._workers)
         try:
-            await asyncio.gather(*(worker.start(self._state()) for worker in self._workers))
-        except (ConfigError, ListenError):
+            results = await asyncio.gather(*starts, return_exceptions=True)
+        except asyncio.CancelledError:
             await self.close()
             raise
+        for result in results:  # all have come up or not: none is left half started
+            if isinstance(result, BaseException):
+                await self.close()
+                raise result
         self._tasks.extend(asyncio.create_task(self._keep(worker)) for worker in self._workers)
         logger.info("TURN: %d workers on port %d", self._count, self.port)
 
@@ -228,15 +233,14 @@ class Workers:
         loop = asyncio.get_running_loop()
         delay, begun = _FIRST_DELAY, loop.time()
         while True:
-            code = await worker.died()
+            how = await worker.died()
             self._fleet.forget(worker.index)
             worker.retire()
             delay = _FIRST_DELAY if loop.time() - begun > _STEADY else min(delay * 2, _MAX_DELAY)
             logger.error(
-                "TURN: worker %d ended with %s; its clients lose their relays; "
-                "another is started in %.1f s",
+                "TURN: worker %d %s; its clients lose their relays; another is started in %.1f s",
                 worker.index,
-                code,
+                how,
                 delay,
             )
             await asyncio.sleep(delay)
@@ -273,6 +277,7 @@ class _Worker:
             ListenError: If it does not come up.
 
         """
+        self._process = None
         ours, theirs = socket.socketpair()
         inherited = [
             theirs.fileno(),
@@ -281,16 +286,21 @@ class _Worker:
             *self._start["sending"],
             *(number for by_host in self._start["sockets"].values() for number in by_host.values()),
         ]
-        with theirs:
-            self._process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                "-m",
-                "ringline.turn.io_worker",
-                str(theirs.fileno()),
-                stdin=asyncio.subprocess.DEVNULL,
-                pass_fds=inherited,
-                start_new_session=True,  # Ctrl-C is for the supervisor, which lets calls end first
-            )
+        try:
+            with theirs:
+                self._process = await asyncio.create_subprocess_exec(
+                    sys.executable,
+                    "-m",
+                    "ringline.turn.io_worker",
+                    str(theirs.fileno()),
+                    stdin=asyncio.subprocess.DEVNULL,
+                    pass_fds=inherited,
+                    start_new_session=True,  # Ctrl-C is the supervisor's, which drains
+                )
+        except OSError as error:  # no memory, no descriptors, an update of Python under way
+            ours.close()
+            reason = error.strerror or str(error)
+            raise ListenError(f"TURN: worker {self.index} cannot be started: {reason}") from None
         self._reader, self._writer = await asyncio.open_unix_connection(sock=ours)
         root = logging.getLogger()
         log = {
@@ -301,6 +311,7 @@ class _Worker:
         self._say(self._start | log | state)
         answer = await self._listen(_START_PATIENCE)
         if answer is None:
+            self._kill()  # its end is waited for, and it may never come by itself
             raise ListenError(f"TURN: worker {self.index} does not come up")
         if answer["type"] == "failed":
             raise ConfigError(answer["error"])
@@ -323,12 +334,13 @@ class _Worker:
             elif self.is_up:
                 self._kill()
 
-    async def died(self) -> int:
-        """Wait for the end of the process; return its exit code, or a signal's number below 0."""
-        assert self._process is not None  # noqa: S101 - started
+    async def died(self) -> str:
+        """Wait for the end of the process; return how it was."""
+        if self._process is None:
+            return "was not started"
         looking = asyncio.create_task(self._keep_looking())
         try:
-            return await self._process.wait()
+            return f"ended with {await self._process.wait()}"  # a signal's number is below 0
         finally:
             self.is_up = False
             looking.cancel()

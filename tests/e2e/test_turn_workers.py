@@ -12,6 +12,7 @@ import ssl
 import sys
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -38,6 +39,7 @@ from tests.e2e.test_turn_uclient import echo_peers, verdict
 from tests.e2e.turn_planes import data_plane
 
 if sys.platform.startswith("linux"):
+    from ringline.turn import io_workers
     from ringline.turn.io_workers import Workers
 
 KEY = long_term_key("ann", "ringline", "pa")
@@ -338,6 +340,50 @@ async def test_one_that_keeps_dying_is_started_less_and_less_often(
     assert [text.partition("; ")[0] for text in deaths] == ["TURN: worker 0 ended with -9"] * 2
     delays = [float(text.split()[-2]) for text in deaths]
     assert delays == [0.2, 0.4]
+
+
+@pytest.mark.parametrize("trouble", ["does not come up", "cannot be started"])
+async def test_one_that_cannot_be_started_is_tried_again(
+    trouble: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    program = tmp_path / "python"
+    if trouble == "does not come up":
+        program.write_text("#!/bin/sh\nexec sleep 600\n")
+        program.chmod(0o700)
+    async with serving() as server:
+        with monkeypatch.context() as patched:
+            patched.setattr("ringline.turn.io_workers._START_PATIENCE", 0.5)
+            patched.setattr(sys, "executable", str(program))
+            victim = server.pids[0]
+            os.kill(victim, signal.SIGKILL)
+            async with asyncio.timeout(30):
+                while trouble not in caplog.text:  # noqa: ASYNC110 - no event of a test's
+                    await asyncio.sleep(0.05)
+        await replaced(server, {victim})
+
+
+async def test_where_one_cannot_start_none_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    start = io_workers._Worker.start
+
+    async def fail_first(worker: io_workers._Worker, state: dict[str, Any]) -> None:
+        if worker.index == 0:
+            raise ListenError("no")
+        await asyncio.sleep(0)
+        await start(worker, state)
+
+    monkeypatch.setattr(io_workers._Worker, "start", fail_first)
+    with pytest.raises(ListenError, match="no"):
+        async with serving():
+            pass
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+async def test_settings_may_be_long() -> None:
+    users = {f"user{number}": "p" * 32 for number in range(2000)} | {"ann": "pa"}
+    async with serving(users=users) as server:
+        wire = Wire(server.port)
+        with wire.socket:
+            assert (await wire.allocate()).message_class is MessageClass.SUCCESS
 
 
 async def test_all_workers_read_the_certificate_again(tmp_path: Path) -> None:
