@@ -1,5 +1,9 @@
 # See _relay.c, which may not have been built.
 
+from typing import Final
+
+INTERFACE: Final[int]
+
 class Bucket:
     def has(self, size: float, now: float, /) -> bool: ...
     def take(self, size: float, /) -> None: ...

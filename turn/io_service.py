@@ -61,6 +61,9 @@ _BATCH: Final = 32
 FREE_PORT_ATTEMPTS: Final = 20
 """Where any free port will do, it has to be free for TCP as well."""
 
+_PLANE_INTERFACE: Final = 2
+"""Of the compiled data plane that this file can work with: INTERFACE of ``_relay.c``."""
+
 _DATAGRAM: Final = 65_536  # the largest there is
 _LISTENER_BUFFER: Final = 4 << 20  # a burst of key frames from every client; the kernel may cap it
 
@@ -661,13 +664,14 @@ def _make_data_plane(wanted: str, listener: socket.socket | None) -> DataPlane |
         listener: The IPv4 one, if there is one.
 
     Raises:
-        ConfigError: If it is wanted and was not built, or has nothing to listen on.
+        ConfigError: If it is wanted and was not built, or not from this version, or has nothing to
+            listen on.
 
     """
     if wanted == "python":
         return None
     try:
-        from ringline.turn._relay import DataPlane  # noqa: PLC0415 - it may not be there
+        from ringline.turn import _relay  # noqa: PLC0415 - it may not be there
     except ImportError as error:
         if wanted == "compiled":
             raise ConfigError(
@@ -675,11 +679,20 @@ def _make_data_plane(wanted: str, listener: socket.socket | None) -> DataPlane |
                 "when Ringline is installed, a C compiler"
             ) from None
         return None
+    if getattr(_relay, "INTERFACE", None) != _PLANE_INTERFACE:
+        stale = (
+            "the compiled data plane was built from another version of Ringline; install Ringline "
+            "again (pip install --editable . in a checkout)"
+        )
+        if wanted == "compiled":
+            raise ConfigError(f"data_plane: {stale}")
+        logger.warning("TURN: %s; datagrams are passed on by Python, which is slower", stale)
+        return None
     if listener is None:
         if wanted == "compiled":
             raise ConfigError("data_plane: the compiled one is for IPv4, which host does not name")
         return None
-    return DataPlane(listener.fileno())
+    return _relay.DataPlane(listener.fileno())
 
 
 def open_listener(host: str, port: int, *, shared: bool = False) -> socket.socket:
