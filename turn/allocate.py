@@ -217,12 +217,22 @@ class Allocator:
         else:
             self._begin(request)
 
-    def rebuild(self, request: Request, ticket: Ticket) -> ErrorCode | None:
+    def rebuild(self, request: Request, ticket: Ticket, *, wall_clock: float) -> ErrorCode | None:
         """Begin to make an allocation again that a ticket names, at the same relayed addresses.
 
         It is a new one in all that counts: it has its port and its place in the quota, and is
-        refused where a new one would be.  The answer comes when the sockets are open.
+        refused where a new one would be: with a credential that has expired, too.  The answer comes
+        when the sockets are open.
+
+        Raises:
+            ParseError: If an attribute is malformed.
+
         """
+        lifetime = granted_lifetime(request.message.get(LIFETIME), self._config)
+        if request.message.get(REQUESTED_TRANSPORT) not in (None, UDP):
+            return ErrorCode.BAD_REQUEST
+        if not self._credentials.may_allocate(request.username, wall_clock):
+            return ErrorCode.UNAUTHENTICATED
         opening = self._openings_by_client.get(request.client)
         if opening is not None:
             is_same = opening.request.message.transaction_id == request.message.transaction_id
@@ -246,7 +256,7 @@ class Allocator:
             quota_name,
             _Ports.ANY,
             ticket.families,
-            granted_lifetime(request.message.get(LIFETIME), self._config),
+            lifetime,
             port,
             refused={},
             attempts=MAX_ATTEMPTS,

@@ -65,15 +65,12 @@ class PendingMove:
 
     Attributes:
         epoch: Of the ticket that it was given.
-        transaction_id, response: Of its Refresh, for retransmissions.
         expires_at: When it is no longer expected.
 
     """
 
     client: ClientSocket
     epoch: int
-    transaction_id: bytes
-    response: bytes
     expires_at: float
 
 
@@ -85,12 +82,16 @@ class Mobile:
         identity: Which allocation a ticket is about.
         epoch: Of the ticket in force; earlier ones are void.
         last_epoch: Of the last ticket that was given out.
+        answered: Who last came with a ticket, and the transaction id of that Refresh.
+        response: The answer to it, for retransmissions.
 
     """
 
     identity: bytes
     epoch: int = 0
     last_epoch: int = 0
+    answered: tuple[ClientSocket, bytes] | None = None
+    response: bytes = b""
     pending: PendingMove | None = None
 
 

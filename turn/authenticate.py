@@ -8,7 +8,8 @@ The steps are the RFC's, in its order; each ends with the code that it is refuse
    So nobody between the two can talk them into a weaker one.  Without both it is MD5.
 4. Unknown user, or signed with another password: 401.
 5. Nonce too old, or not made for this socket: 438.
-6. Only on a new Allocate: credential expired, or not to be trusted that long: 401.
+6. Only on a new Allocate: credential expired, or not to be trusted that long: 401.  What is made
+   again by a ticket of mobility is as new, which :meth:`Allocator.rebuild` sees to.
 
 None of it stores anything.  A live allocation keeps the keys that it was made with, so that its
 owner is recognised after the secret was rotated.

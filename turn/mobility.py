@@ -13,8 +13,10 @@
                                                          client's to ask for again
 
 A ticket is looked at after its bearer has authenticated, so that a flood of them costs no more than
-any other request, and it is good for its owner alone (441).  What is no ticket of ours, has ended
-or was used before is 437.  Off by default.  See docs/decisions/0005-sealed-mobility-tickets.md.
+any other request, and it is good for its owner alone (441).  What is no ticket of ours, or one whose
+time is over, or one that was used before while its allocation lives, is 437.  A ticket outlives an
+allocation that ended early: it could be made again until then, like any new one.  Off by default.
+See docs/decisions/0005-sealed-mobility-tickets.md.
 
 Invariants:
 
@@ -137,11 +139,11 @@ class Mobility:
         """Expect the client of an allocation that is here at its new socket."""
         pending = mobile.pending
         transaction_id = request.message.transaction_id
-        if pending is not None and (pending.client, pending.transaction_id) == (
-            request.client,
-            transaction_id,
-        ):
-            self._responder.repeat(request, pending.response)
+        is_served = request.client == target.client or (
+            pending is not None and request.client == pending.client
+        )
+        if is_served and mobile.answered == (request.client, transaction_id):
+            self._responder.repeat(request, mobile.response)
             return None
         if (target.client, target.transaction_id) == (request.client, transaction_id):
             self._responder.repeat(request, target.response)
@@ -163,7 +165,8 @@ class Mobility:
         lifetime = granted_lifetime(requested, self._config)
         self._allocations.extend(target, families, now + lifetime)
         epoch = (mobile.last_epoch + 1) % EPOCHS
-        response = self._responder.succeed(
+        mobile.answered = request.client, transaction_id
+        mobile.response = self._responder.succeed(
             request,
             (LIFETIME, int(lifetime)),
             (MOBILITY_TICKET, self.seal(target, epoch, now)),
@@ -173,9 +176,7 @@ class Mobility:
             self._allocations.forget_move(target)
             mobile.epoch = epoch
             return None
-        self._allocations.expect(
-            target, PendingMove(request.client, epoch, transaction_id, response, now + PATIENCE)
-        )
+        self._allocations.expect(target, PendingMove(request.client, epoch, now + PATIENCE))
         return None
 
     def _rebuild(
@@ -183,6 +184,7 @@ class Mobility:
     ) -> ErrorCode | None:
         """Make again, here, an allocation of another server of the fleet, or of an earlier life."""
         lifetime = request.message.get(LIFETIME)
-        if allocation is not None or lifetime == 0 or ticket.expires_at <= self._wall_clock():
+        wall_clock = self._wall_clock()
+        if allocation is not None or lifetime == 0 or ticket.expires_at <= wall_clock:
             return ErrorCode.ALLOCATION_MISMATCH
-        return self._allocator.rebuild(request, ticket)
+        return self._allocator.rebuild(request, ticket, wall_clock=wall_clock)

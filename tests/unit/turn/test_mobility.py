@@ -18,6 +18,7 @@ from ringline.turn.attributes import (
     REQUESTED_TRANSPORT,
     XOR_PEER_ADDRESS,
     XOR_RELAYED_ADDRESS,
+    Attribute,
 )
 from ringline.turn.channel_data import serialize_channel_data
 from ringline.turn.commands import OpenFlow, SetChannel
@@ -179,6 +180,30 @@ def test_a_retransmitted_resume_gets_the_same_answer(mobile: Bench, ann: Client)
     there = mobile.client(port=5001)
     data = there.sign(there.message(Method.REFRESH, (MOBILITY_TICKET, fresh_ticket(ann))))
     assert there.send(data) == there.send(data)
+
+
+def test_a_retransmission_after_the_client_was_heard_gets_the_same_answer(
+    mobile: Bench, ann: Client
+) -> None:
+    there = mobile.client(port=5001)
+    data = there.sign(there.message(Method.REFRESH, (MOBILITY_TICKET, fresh_ticket(ann))))
+    first = there.send(data)
+    there.send(FRAMED)
+    assert there.send(data) == first
+
+
+def test_a_retransmission_from_where_the_client_was_gets_the_same_answer(
+    mobile: Bench, ann: Client, code_of: CodeOf
+) -> None:
+    data = ann.sign(ann.message(Method.REFRESH, (MOBILITY_TICKET, fresh_ticket(ann))))
+    first = ann.send(data)
+    assert code_of(ann.answer(first)) == 0
+    assert ann.send(data) == first
+    ticket = Message.parse(first[0].data).get(MOBILITY_TICKET)  # type: ignore[union-attr] # above
+    assert ticket
+    moved(mobile.client(port=5001), ticket)
+    stale = ann.send(data)  # somebody else's socket by now, for all that is known
+    assert code_of(ann.answer(stale)) == 437
 
 
 @pytest.mark.parametrize("ticket", [b"x", bytes(32), bytes(1500)])
@@ -392,3 +417,33 @@ def test_elsewhere_another_user_gets_nothing(
     *_, answer = bob.request(Method.REFRESH, (MOBILITY_TICKET, fresh_ticket(ann)))
     assert code_of(bob.answer([answer])) == 437
     assert elsewhere.server._allocator._quota.held == 0
+
+
+@pytest.mark.parametrize("transport", [b"", b"\6\0\0\0", b"\x11\0\0"], ids=["none", "TCP", "short"])
+def test_elsewhere_what_is_not_for_udp_takes_nothing(
+    ann: Client, elsewhere: Bench, code_of: CodeOf, transport: bytes
+) -> None:
+    there = elsewhere.client()
+    raw = Attribute(REQUESTED_TRANSPORT.number, "raw", lambda value, _: value, lambda data, _: data)
+    ticket = fresh_ticket(ann)
+    assert code_of(there.ask(Method.REFRESH, (MOBILITY_TICKET, ticket), (raw, transport))) == 400
+    allocator = elsewhere.server._allocator
+    assert allocator._quota.held == len(allocator._ports) == len(allocator._openings_by_client) == 0
+    assert code_of(resume(there, ticket)) == 0
+
+
+def test_elsewhere_an_expired_credential_makes_nothing(
+    make_bench: MakeBench, code_of: CodeOf
+) -> None:
+    one, two = (
+        make_bench(mobility=True, mobility_keys=KEYS, users={}, secrets=("s",)) for _ in range(2)
+    )
+    credential = mint("s", user="ann", call="3f2a", expires_at=one.wall_clock + 60)
+    ann, there = (bench.client(credential.username, credential.password) for bench in (one, two))
+    ann.allocate(WANTED)
+    ticket = fresh_ticket(ann)
+    one.wall_clock += 61.0
+    two.wall_clock += 61.0
+    assert code_of(resume(there, ticket)) == 401
+    assert two.server._allocator._quota.held == 0
+    moved(one.client(credential.username, credential.password, port=5001), ticket)  # lives on
