@@ -48,7 +48,9 @@ class EndedCalls:
             return
         self._known[call] = None
         if len(self._known) > REMEMBERED:
-            del self._known[next(iter(self._known))]
+            oldest = next(iter(self._known))
+            del self._known[oldest]
+            self._forget.cancel(oldest.encode())
         self._due.schedule(call.encode(), now + self._grace)
         self._forget.schedule(call.encode(), now + max(self._grace, self._remembered))
 

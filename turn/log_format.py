@@ -19,7 +19,11 @@ from typing import Any, Final
 
 __all__ = ["Event", "LogFormatter", "Private", "Redactor"]
 
-_PLAIN: Final = re.compile(r"[^\s\"=\\]+")
+_CONTROL: Final = r"\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069"
+"""What moves a terminal's cursor, colours, line or direction of text."""
+
+_PLAIN: Final = re.compile(rf"[^\s\"=\\{_CONTROL}]+")
+_CONTROLS: Final = re.compile(f"[{_CONTROL}]")
 _IPV4: Final = re.compile(r"(?<![\w.])\d{1,3}(?:\.\d{1,3}){3}(?![\w.]*\w)")
 _IPV6: Final = re.compile(r"(?<![\w:.])[0-9A-Fa-f:]*:[0-9A-Fa-f:]*:[0-9A-Fa-f:.]*")
 
@@ -114,7 +118,7 @@ class LogFormatter(logging.Formatter):
         if record.exc_info:
             fields["exception"] = self._shown(self.formatException(record.exc_info))
         if self.as_json:
-            return json.dumps(fields, ensure_ascii=False)
+            return _to_json(fields)
         return " ".join(f"{key}={_plain(str(value))}" for key, value in fields.items())
 
     def _shown(self, value: object) -> object:
@@ -125,4 +129,10 @@ class LogFormatter(logging.Formatter):
 
 def _plain(text: str) -> str:
     """Return a value without what would end it, or the line."""
-    return text if _PLAIN.fullmatch(text) else json.dumps(text, ensure_ascii=False)
+    return text if _PLAIN.fullmatch(text) else _to_json(text)
+
+
+def _to_json(value: object) -> str:
+    """Return JSON that a person can read and a terminal does not act on."""
+    text = json.dumps(value, ensure_ascii=False)
+    return _CONTROLS.sub(lambda match: f"\\u{ord(match.group()):04x}", text)

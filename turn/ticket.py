@@ -30,15 +30,15 @@ from cryptography.hazmat.primitives.ciphers.aead import AESSIV
 
 from ringline.turn.addresses import AddressFamily
 
-__all__ = ["EPOCHS", "IDENTITY_SIZE", "TICKET_SIZE", "Ticket", "Tickets", "bind"]
+__all__ = ["EPOCHS", "TICKET_SIZE", "Ticket", "Tickets", "bind"]
 
-IDENTITY_SIZE: Final = 4
 EPOCHS: Final = 1 << 16
 TICKET_SIZE: Final = 32
 
 _PLAIN: Final = struct.Struct("!4sHBHBH4s")
 _LABEL: Final = b"ringline TURN mobility ticket"
 _FIRST_MINUTE: Final = 1_577_836_800 // 60  # of 2020, so that three bytes last until 2051
+_LAST_MINUTE: Final = (1 << 24) - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +83,7 @@ class Tickets:
     def seal(self, ticket: Ticket) -> bytes:
         """Return a ticket as the attribute carries it."""
         minute = -(-ticket.expires_at // 60) - _FIRST_MINUTE
+        minute = min(max(minute, 0), _LAST_MINUTE)  # a clock that is wrong stops no allocation
         families = sum(ticket.families)  # 1 and 2 are bits
         sealed = b""
         for spare in range(0, 256, 4):

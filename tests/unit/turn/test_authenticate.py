@@ -139,7 +139,7 @@ def test_secrets_never_reach_a_log(
         ann.ask(Method.REFRESH)
         bench.advance(9999.0)
     assert "live" in caplog.text
-    for word in ("hunter2", "topsecret", "ann", "198.51.100.7", str(ann.nonce)):
+    for word in ("hunter2", "topsecret", str(ann.nonce), ann.key.hex()):
         assert word not in caplog.text
 
 

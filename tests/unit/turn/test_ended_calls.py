@@ -84,3 +84,15 @@ def test_what_is_remembered_is_bounded() -> None:
     assert ended.pop_due(600.0) == []
     assert len(ended) == 0
     assert ended.next_due() is None
+
+
+def test_what_is_forgotten_for_room_leaves_no_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ringline.turn.ended_calls.REMEMBERED", 2)
+    ended = EndedCalls(grace=10.0, remembered=100.0)
+    for index in range(50):
+        ended.add(f"c{index}", float(index))
+    assert len(ended._forget) == len(ended) == 2
+    assert len(ended.pop_due(59.0)) == 50  # their allocations end all the same
+    ended.add("c0", 90.0)
+    ended.pop_due(100.0)  # when c0 would have been forgotten, had it been remembered
+    assert "c0" in ended

@@ -50,6 +50,21 @@ def test_json_says_the_same() -> None:
 
 
 @pytest.mark.parametrize("as_json", [False, True])
+@pytest.mark.parametrize(
+    "name", ["\x1b[2Jx", "\x9b31mx", "x\x7f", "x\u2028y", "x\u202egnp.exe", "\x00", "a\x85b"]
+)
+def test_no_terminal_is_told_what_to_do(name: str, as_json: bool) -> None:
+    formatter = LogFormatter(as_json=as_json, redactor=None)
+    for said in (record(Event("e", user=Private("user", name))), record("%s", name)):
+        line = formatter.format(said)
+        assert line.isprintable()
+        if as_json:
+            assert name in json.loads(line).values()
+    assert str(Event("e", user=Private("user", name))).isprintable()
+    assert "né" in formatter.format(record(Event("e", user=Private("user", "né"))))
+
+
+@pytest.mark.parametrize("as_json", [False, True])
 def test_nothing_breaks_the_line(as_json: bool) -> None:
     formatter = LogFormatter(as_json=as_json, redactor=None)
     nasty = 'x\nlevel=error message="forged"'

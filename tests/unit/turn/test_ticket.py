@@ -93,3 +93,10 @@ def test_noise_opens_nothing_and_raises_nothing(data: bytes) -> None:
 @given(st.binary(min_size=32, max_size=32))
 def test_noise_of_the_right_length_does_not_either(data: bytes) -> None:
     assert tickets(KEY, OTHER).open(data) is None
+
+
+@pytest.mark.parametrize(("clock", "read"), [(0, 1_577_836_800), (1 << 40, 2_584_469_700)])
+def test_a_clock_that_is_far_off_stops_no_ticket(clock: int, read: int) -> None:
+    ticket = tickets(KEY).open(tickets(KEY).seal(dataclasses.replace(TICKET, expires_at=clock)))
+    assert ticket is not None
+    assert ticket.expires_at == read
