@@ -124,7 +124,8 @@ class TurnConfig:
     A call in 720p takes some 500,000."""
 
     user_bandwidth: float | None = None
-    """Likewise of all allocations of one user."""
+    """Likewise of all allocations of one user.  Each worker counts for itself: a user whose clients
+    are at several may have it at each."""
 
     total_bandwidth: float | None = None
     """Likewise of all users: what the line or the bill allows."""

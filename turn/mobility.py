@@ -13,10 +13,10 @@
                                                          client's to ask for again
 
 A ticket is looked at after its bearer has authenticated, so that a flood of them costs no more than
-any other request, and it is good for its owner alone (441).  What is no ticket of ours, or one whose
-time is over, or one that was used before while its allocation lives, is 437.  A ticket outlives an
-allocation that ended early: it could be made again until then, like any new one.  Off by default.
-See docs/decisions/0005-sealed-mobility-tickets.md.
+any other request, and it is good for its owner alone (441).  What is no ticket of ours, or one
+whose time is over, or one that was used before while its allocation lives, is 437.  A ticket
+outlives an allocation that ended early: it could be made again until then, like any new one.  Off
+by default.  See docs/decisions/0005-sealed-mobility-tickets.md.
 
 Invariants:
 

@@ -4,7 +4,8 @@ A relay inside a network is a way into it: each relayed packet comes from our ad
 firewall.  So every special-purpose range is denied unless the operator opens it, and every form
 in which one address hides in another is looked through first.
 
-:meth:`PeerPolicy.judge` is asked by every entry point: CreatePermission, ChannelBind and Send.
+:meth:`PeerPolicy.judge` is asked by every entry point: CreatePermission, ChannelBind, Send and
+Connect.
 It answers, from the strongest rule down:
 
 1. *Never*: ranges that have no peer behind them, or another address inside (RFC 8656 §21.1.6).
