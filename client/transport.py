@@ -106,7 +106,8 @@ class IceServer:
     """One STUN or TURN server (RFC 7064, RFC 7065).
 
     Attributes:
-        url: ``stun:host:port``, ``turn:host:port?transport=udp`` or ``tcp``, ``turns:host:port``.
+        url: ``stun:host:port``, ``turn:host:port?transport=udp`` or ``tcp``, ``turns:host:port``;
+            an IPv6 address stands in brackets.
 
     """
 

@@ -22,7 +22,6 @@ from functools import partial
 from typing import Any, Final
 
 from aioice import Candidate, ice, stun, turn
-from aiortc import rtcicetransport
 
 from ringline.client.io_aiortc.io_relay import (
     CHANNEL_REFRESH,
@@ -39,7 +38,9 @@ from ringline.client.io_aiortc.io_sockets import (
     make_candidate,
 )
 from ringline.client.io_udp import LinkDriver, UdpSocket
+from ringline.client.server_url import ServerUrl, parse_server_url
 from ringline.client.transport import Address, IceServer, TransportConfig
+from ringline.media.errors import ParseError
 
 __all__ = ["Gatherer", "local_addresses"]
 
@@ -156,8 +157,8 @@ class Gatherer:
             if known:
                 continue
             try:
-                parsed = rtcicetransport.parse_stun_turn_uri(server.url)
-            except ValueError:
+                parsed = parse_server_url(server.url)
+            except ParseError:
                 logger.warning("not the URL of a STUN or TURN server: %r", server.url)
                 continue
             self.complete = False  # said again when this one is done
@@ -201,20 +202,19 @@ class Gatherer:
 
         self._owner.spawn(attempt())
 
-    async def _ask_server(self, server: IceServer, parsed: dict[str, Any]) -> None:
-        scheme, transport = parsed["scheme"], parsed.get("transport", "udp")
-        address = await self._resolve(parsed["host"], parsed["port"])
-        if scheme in ("turn", "turns"):
+    async def _ask_server(self, server: IceServer, parsed: ServerUrl) -> None:
+        address = await self._resolve(parsed.host, parsed.port)
+        if parsed.relays:
             self._attempt(
                 partial(self._allocate, server.url, parsed, address),
                 again=partial(self._relay_again, server.url, parsed, address),
             )
-        if scheme in ("stun", "turn") and transport == "udp" and not self._relay_only:
+        if not parsed.secure and parsed.transport == "udp" and not self._relay_only:
             # Every TURN server answers Binding requests too (RFC 8656 §3).
             for socket in self._hosts:
                 self._attempt(partial(self._ask_reflexive, socket, address))
 
-    async def _relay_again(self, url: str, parsed: dict[str, Any], address: Address) -> None:
+    async def _relay_again(self, url: str, parsed: ServerUrl, address: Address) -> None:
         """Allocate at a server that has failed us, as soon as it can be had."""
         wait = _FIRST_RETRY
         while True:
@@ -235,7 +235,7 @@ class Gatherer:
         self._dropped["relay lost"] += 1
         self._relays.remove(relay)
         self._losses[relay.url] += 1
-        parsed = rtcicetransport.parse_stun_turn_uri(relay.url)
+        parsed = parse_server_url(relay.url)
         assert relay.relay is not None  # noqa: S101 - it is one
         self._owner.spawn(self._relay_again(relay.url, parsed, relay.relay))
 
@@ -243,12 +243,12 @@ class Gatherer:
         """Hear that a server drains: the one that it names is asked (RFC 8489 §10)."""
         self._owner.socket_leaving(relay)
         if alternate is not None:
-            parsed = rtcicetransport.parse_stun_turn_uri(relay.url)
+            parsed = parse_server_url(relay.url)
             self._attempt(partial(self._allocate_once, relay.url, parsed, alternate))
 
-    async def _allocate_once(self, url: str, parsed: dict[str, Any], address: Address) -> None:
+    async def _allocate_once(self, url: str, parsed: ServerUrl, address: Address) -> None:
         """Allocate, unless there is a relay of that server already."""
-        protocol = "tls" if parsed["scheme"] == "turns" else parsed["transport"]
+        protocol = "tls" if parsed.secure else parsed.transport
         for relay in self._relays:
             if relay.relay == address and relay.protocol == protocol and not relay.leaving:
                 return
@@ -287,7 +287,7 @@ class Gatherer:
                 make_candidate("srflx", mapped, socket.local_preference, related=here)
             )
 
-    async def _allocate(self, url: str, parsed: dict[str, Any], address: Address) -> None:
+    async def _allocate(self, url: str, parsed: ServerUrl, address: Address) -> None:
         """Get a relay, of the alternate server where one is named."""
         for _ in range(_MAX_ALTERNATES + 1):
             try:
@@ -299,7 +299,7 @@ class Gatherer:
                 address = alternate
         raise ConnectionError("TURN servers that name each other as alternates")
 
-    async def _allocate_at(self, url: str, parsed: dict[str, Any], address: Address) -> None:
+    async def _allocate_at(self, url: str, parsed: ServerUrl, address: Address) -> None:
         server = self._servers[url]
         arguments: dict[str, Any] = {
             "server": address,
@@ -308,16 +308,16 @@ class Gatherer:
             "lifetime": turn.DEFAULT_ALLOCATION_LIFETIME,
             "channel_refresh_time": int(CHANNEL_REFRESH),
         }
-        secure = parsed["scheme"] == "turns"
+        secure = parsed.secure
         client: TurnUdp | TurnTcp
-        if parsed["transport"] == "tcp":
+        if parsed.transport == "tcp":
             _, client = await self._loop.create_connection(
                 lambda: TurnTcp(**arguments),
                 *address,
                 ssl=secure or None,
-                server_hostname=parsed["host"] if secure else None,
+                server_hostname=parsed.host if secure else None,
             )
-        elif secure or parsed["transport"] != "udp":
+        elif secure or parsed.transport != "udp":
             return  # DTLS to the server (RFC 7350) is not spoken
         else:
             client = TurnUdp(**arguments)
@@ -334,7 +334,7 @@ class Gatherer:
                 client,
                 keeper=self,
                 url=url,
-                protocol="tls" if secure else parsed["transport"],
+                protocol="tls" if secure else parsed.transport,
                 local_preference=max(0, preference - _LOSS_PENALTY * self._losses[url]),
                 hide_related=self._relay_only,
                 upkeep=self._config.upkeep,

@@ -95,6 +95,26 @@ async def test_ipv6_is_used_where_there_is_any(make_pair: MakePair) -> None:
     assert pair.offerer.path.remote_address[0] == "::1"
 
 
+async def test_a_relay_may_be_named_by_an_ipv6_address(make_pair: MakePair) -> None:
+    try:
+        with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as probe:
+            probe.bind(("::1", 0))
+    except OSError:
+        pytest.skip("no IPv6 on this machine")
+    config = TurnConfig(
+        host=("127.0.0.1", "::1"),
+        port=0,
+        users={"alice": "secret"},
+        allow_peers=("127.0.0.0/8", "::1/128"),
+    )
+    async with TurnService(config) as server:
+        url = f"turn:[::1]:{server.port}"
+        pair = make_pair(replace(LOOPBACK, policy="relay"))
+        await pair.connect([IceServer(url=url, username="alice", credential="secret")])
+        await check_media(pair)
+        assert pair.offerer.path.relay == ("::1", server.port)
+
+
 async def test_an_address_that_is_not_ours_is_left_out(make_pair: MakePair) -> None:
     pair = make_pair(replace(LOOPBACK, addresses=("192.0.2.77", "127.0.0.1")))
     await pair.connect()
