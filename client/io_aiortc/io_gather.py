@@ -7,8 +7,9 @@
                                        └─ Allocate (TURN) ─────────────────> relay
 
 Nothing waits for a server but the word that gathering is complete.  After it a relay is kept at
-each TURN server: one that is lost is asked for again, less and less often, and what is found then
-is a candidate that comes late (RFC 8838), never one that is missed.
+each TURN server: one that is lost, or was left since its server drained, is asked for again, less
+and less often, and what is found then is a candidate that comes late (RFC 8838), never one that is
+missed.
 """
 
 from __future__ import annotations
@@ -172,7 +173,7 @@ class Gatherer:
 
     def _attempt(
         self,
-        work: Callable[[], Coroutine[Any, Any, None]],
+        work: Callable[[], Coroutine[Any, Any, object]],
         *,
         again: Callable[[], Coroutine[Any, Any, None]] | None = None,
     ) -> None:
@@ -222,19 +223,24 @@ class Gatherer:
             wait = min(2 * wait, _LAST_RETRY)
             try:
                 async with asyncio.timeout(self._config.gather_timeout):
-                    await self._allocate(url, parsed, address)
+                    found = await self._allocate(url, parsed, address)
             except (TimeoutError, stun.TransactionError, OSError, *MALFORMED) as error:
                 logger.debug("TURN server still not of use: %s", error)
                 if _is_hopeless(error):
                     return
             else:
-                return
+                if found:
+                    return  # else it drains, and the server that it names is ours already
 
     def relay_lost(self, relay: RelaySocket) -> None:
         """Hear that an allocation is gone: another is made at the same server."""
         self._dropped["relay lost"] += 1
-        self._relays.remove(relay)
         self._losses[relay.url] += 1
+        self.relay_left(relay)
+
+    def relay_left(self, relay: RelaySocket) -> None:
+        """Hear that an allocation was ended: its server will be back, most likely."""
+        self._relays.remove(relay)
         parsed = parse_server_url(relay.url)
         assert relay.relay is not None  # noqa: S101 - it is one
         self._owner.spawn(self._relay_again(relay.url, parsed, relay.relay))
@@ -244,15 +250,7 @@ class Gatherer:
         self._owner.socket_leaving(relay)
         if alternate is not None:
             parsed = parse_server_url(relay.url)
-            self._attempt(partial(self._allocate_once, relay.url, parsed, alternate))
-
-    async def _allocate_once(self, url: str, parsed: ServerUrl, address: Address) -> None:
-        """Allocate, unless there is a relay of that server already."""
-        protocol = "tls" if parsed.secure else parsed.transport
-        for relay in self._relays:
-            if relay.relay == address and relay.protocol == protocol and not relay.leaving:
-                return
-        await self._allocate(url, parsed, address)
+            self._attempt(partial(self._allocate, relay.url, parsed, alternate))
 
     async def _resolve(self, host: str, port: int) -> Address:
         try:
@@ -287,17 +285,31 @@ class Gatherer:
                 make_candidate("srflx", mapped, socket.local_preference, related=here)
             )
 
-    async def _allocate(self, url: str, parsed: ServerUrl, address: Address) -> None:
-        """Get a relay, of the alternate server where one is named."""
+    async def _allocate(self, url: str, parsed: ServerUrl, address: Address) -> bool:
+        """Get a relay, of the alternate server where one is named.
+
+        Returns whether there is one more: there is none if we have one of that server.
+        """
         for _ in range(_MAX_ALTERNATES + 1):
+            if self._has_relay(parsed, address):
+                return False
             try:
-                return await self._allocate_at(url, parsed, address)
+                await self._allocate_at(url, parsed, address)
             except stun.TransactionFailed as error:
                 alternate = error.response.attributes.get("ALTERNATE-SERVER")
                 if error.response.error_code != _TRY_ALTERNATE or alternate in (None, address):
                     raise
                 address = alternate
+            else:
+                return True
         raise ConnectionError("TURN servers that name each other as alternates")
+
+    def _has_relay(self, parsed: ServerUrl, address: Address) -> bool:
+        protocol = "tls" if parsed.secure else parsed.transport
+        return any(
+            relay.relay == address and relay.protocol == protocol and not relay.leaving
+            for relay in self._relays
+        )
 
     async def _allocate_at(self, url: str, parsed: ServerUrl, address: Address) -> None:
         server = self._servers[url]

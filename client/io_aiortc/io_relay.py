@@ -71,6 +71,9 @@ class RelayKeeper(Protocol):
     def relay_leaving(self, relay: RelaySocket, alternate: Address | None) -> None:
         """Hear that a server drains, and whom it names instead."""
 
+    def relay_left(self, relay: RelaySocket) -> None:
+        """Hear that the allocation there was ended: the call goes elsewhere."""
+
 
 class _Kept:
     """What both clients do otherwise than aioice's."""
@@ -322,15 +325,18 @@ class RelaySocket:
 
     async def _go_when_spared(self) -> None:
         now = self._loop.time
-        while not self._owner.can_spare(self):  # noqa: ASYNC110 - no event tells of it
+        while not (self._gone or self._owner.can_spare(self)):  # noqa: ASYNC110 - no event tells
             await asyncio.sleep(_LEAVE_CHECK)
         self.quiet = True
         since = now()
         while now() < min(max(since, self._data_at) + _SILENCE_TO_GO, since + _LONGEST_QUIET):  # noqa: ASYNC110
             await asyncio.sleep(_LEAVE_CHECK)
+        if self._gone:
+            return  # lost meanwhile
         logger.info("left a TURN server that drains")
         self._gone = True
         self._owner.socket_lost(self)
+        self._keeper.relay_left(self)
         await self.close()
 
     def _lose(self) -> None:

@@ -120,3 +120,16 @@ async def test_a_channel_that_is_refused_later_has_one_task_that_asks_again(
         await settle()
     assert owner.client.asked == [0x4000, 0x4000]
     assert len(owner.tasks) == 2  # of the allocation and of the channel
+
+
+async def test_a_relay_that_is_left_is_told_of_once(owner: Owner) -> None:
+    owner.relay._leave(None)
+    await settle()
+    assert owner.told == ["relay_leaving", "socket_lost", "relay_left"]
+
+
+async def test_a_relay_that_is_lost_while_it_is_left_is_lost_only(owner: Owner) -> None:
+    owner.relay._leave(None)
+    owner.relay.connection_lost(None)
+    await settle()
+    assert owner.told == ["relay_leaving", "socket_lost", "relay_lost"]
