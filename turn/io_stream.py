@@ -2,7 +2,9 @@
 
 Each connection is a client socket of its own; what leaves its relay is UDP like everybody's.  A
 connection costs memory before anybody has proved anything, so there are limits: connections in
-all and per source, the size of a stranger's message, the time that it has to become a client.
+all and per source, the size of a stranger's message, the time that it has to become a client.  A
+connection by TLS is counted when its handshake is over, which has that same time; until then what
+bounds them is the process's limit of descriptors.
 
 No decisions about TURN are made here: messages go to :class:`~ringline.turn.server.TurnServer`.
 """
@@ -155,6 +157,8 @@ class StreamListener:
         count = self._per_source.get(source, 0)
         if (
             self._closing
+            # Listening on a wildcard, one address and port can reach two addresses of ours.
+            or client in self._connections
             or len(self._connections) >= config.max_connections
             or count >= config.max_connections_per_source
         ):

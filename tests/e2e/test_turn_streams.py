@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import datetime as dt
 import shutil
 import socket
 import ssl
+import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -195,6 +197,36 @@ async def test_what_is_no_turn_is_hung_up_on(config: Callable[..., TurnConfig]) 
         client.writer.write(b"GET / HTTP/1.1\r\nHost: turn\r\n\r\n")
         assert await client.ended()
         assert server.metrics.dropped[DropReason.MALFORMED] == 1
+
+
+async def test_one_address_reaches_a_wildcard_once(config: Callable[..., TurnConfig]) -> None:
+    """By two of our addresses it could be there twice, and one of the two be lost from sight."""
+    if not sys.platform.startswith("linux"):
+        pytest.skip("elsewhere loopback has one address")
+    loop = asyncio.get_running_loop()
+    faults: list[dict[str, Any]] = []
+    loop.set_exception_handler(lambda _, context: faults.append(context))
+    first, second = (socket.socket(socket.AF_INET, socket.SOCK_STREAM) for _ in range(2))
+    with first, second:
+        for each in (first, second):
+            each.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+            each.setblocking(False)
+        first.bind(("127.0.0.1", 0))
+        second.bind(first.getsockname())
+        async with TurnService(config(host="0.0.0.0", tls_certificate=None)) as server:  # noqa: S104
+            await loop.sock_connect(first, ("127.0.0.1", server.port))
+            reader, writer = await asyncio.open_connection(sock=first)
+            client = Connection(reader, writer)
+            await client.allocate()
+            await loop.sock_connect(second, ("127.0.0.2", server.port))
+            async with asyncio.timeout(5):
+                with contextlib.suppress(ConnectionError):
+                    assert await loop.sock_recv(second, 1) == b""  # refused
+            answer = await client.ask(Method.REFRESH)  # and the other one knows nothing of it
+            assert answer.message_class is MessageClass.SUCCESS
+            writer.close()
+            await eventually(lambda: server.metrics.allocations == 0)
+    assert faults == []
 
 
 async def test_one_source_has_so_many_connections_and_no_more(
