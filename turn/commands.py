@@ -156,12 +156,14 @@ class TellWorker:
 
     Attributes:
         relay_port: The relay whose socket goes along and is the other worker's from then on.
+        is_data: Whether it is a client's datagram, which may be lost; anything else may not.
 
     """
 
     worker: int
     message: bytes
     relay_port: int | None = None
+    is_data: bool = False
 
 
 Command: TypeAlias = (

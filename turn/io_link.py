@@ -7,11 +7,13 @@ and have no name in the file system, so nobody else can write to them.
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import mmap
 import os
 import socket
 import tempfile
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from types import TracebackType
@@ -22,7 +24,10 @@ from ringline.turn.fleet import Fleet, WorkerMessage, WorkerMessageKind
 __all__ = ["FileLock", "Link", "WorkerPlace", "map_memory", "open_memory", "open_pair"]
 
 _BUFFER: Final = 4 << 20
-"""What all others together can have under way to one worker: a burst of key frames."""
+"""What each of the others should have room for under way to one worker: a burst of key frames.  The
+kernel caps it (net.core.wmem_max), and how many messages wait (net.unix.max_dgram_qlen)."""
+
+_MAX_KEPT: Final = 65_536  # messages for one worker: four for each port that there can be
 
 _MESSAGE: Final = 70_000  # the largest datagram, and two addresses
 
@@ -43,18 +48,18 @@ class Link:
         self._index: Final = index
         self._receiving: Final = receiving
         self._sending: Final = tuple(sending)
+        self._kept: Final[list[deque[bytes]]] = [deque() for _ in sending]
 
     def fileno(self) -> int:
         """Return the descriptor that is readable when :meth:`receive` has something."""
         return self._receiving.fileno()
 
     def greet(self) -> None:
-        """Tell the others that this worker is new."""
+        """Tell the others that this worker is new, which sets free what its predecessor held."""
         hello = WorkerMessage(WorkerMessageKind.HELLO, self._index).serialize()
         for worker in range(len(self._sending)):
             if worker != self._index:
-                with contextlib.suppress(OSError):
-                    self.send(worker, hello)
+                self.send_surely(worker, hello)
 
     def send(self, worker: int, message: bytes, relay: socket.socket | None = None) -> None:
         """Send a message, and a socket with it.
@@ -67,6 +72,31 @@ class Link:
             self._sending[worker].send(message)
         else:
             socket.send_fds(self._sending[worker], [message], [relay.fileno()])
+
+    def send_surely(self, worker: int, message: bytes) -> None:
+        """Send a message, or keep it in its order for :meth:`resend`.
+
+        Raises:
+            OSError: If very much is kept for that worker; then it does not live.
+
+        """
+        if len(self._kept[worker]) >= _MAX_KEPT:
+            raise OSError(errno.ENOBUFS, os.strerror(errno.ENOBUFS))
+        self._kept[worker].append(message)
+        self.resend()
+
+    def resend(self) -> None:
+        """Send what is kept for workers that were full, as far as it goes."""
+        for worker, kept in enumerate(self._kept):
+            with contextlib.suppress(OSError):
+                while kept:
+                    self.send(worker, kept[0])
+                    kept.popleft()
+
+    @property
+    def has_kept(self) -> bool:
+        """Whether something is kept."""
+        return any(self._kept)
 
     def receive(self) -> tuple[bytes, socket.socket | None] | None:
         """Return the next message, with the socket that came along; :obj:`None`: none is there."""

@@ -76,6 +76,8 @@ _IP_PMTUDISC_DO: Final = 2
 _IPV6_MTU_DISCOVER: Final = 23
 _IPV6_PMTUDISC_WANT: Final = 1  # only the sender can fragment, so that it has to learn by how much
 
+_RESEND: Final = 0.1  # seconds until another worker that was full is tried again
+
 _WILDCARDS: Final = frozenset({"0.0.0.0", "::"})  # noqa: S104 - compared, not bound
 _NO_SUCH_FAMILY: Final = frozenset(
     {errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL, errno.ENETUNREACH, errno.EHOSTUNREACH}
@@ -121,6 +123,7 @@ class TurnService:
         self._core: TurnServer | None = None
         self._peers: PeerStreams | None = None  # where relays over TCP are on
         self._timer: asyncio.TimerHandle | None = None
+        self._resender: asyncio.TimerHandle | None = None
         self._loop: Final = asyncio.get_running_loop()
 
     @classmethod
@@ -215,6 +218,7 @@ class TurnService:
             link = self._place.link
             self._loop.add_reader(link.fileno(), self._read_link, link, self._core)
             link.greet()
+            self._resend_later(link)
         if config.tcp_allocations:
             self._peers = PeerStreams(self._core, self._settle)
         if self.tls_port is not None:
@@ -379,6 +383,8 @@ class TurnService:
             self._close_relay(port, None)
         if self._place is not None:
             self._loop.remove_reader(self._place.link.fileno())
+            if self._resender is not None:
+                self._resender.cancel()
             self._place.link.close()
         if self._plane is not None:
             self._loop.remove_reader(self._plane.fileno())
@@ -482,9 +488,13 @@ class TurnService:
         if port is not None:
             relay = self._relays4.pop(port, None) or self._relays6.pop(port)
             self._loop.remove_reader(relay)
+        place = self._place
         try:
-            if self._place is not None:
-                self._place.link.send(command.worker, command.message, relay)
+            if place is not None and (command.is_data or relay is not None):
+                place.link.send(command.worker, command.message, relay)
+            elif place is not None:
+                place.link.send_surely(command.worker, command.message)
+                self._resend_later(place.link)
         except OSError as error:
             self._count_failure(core, error)
             if port is not None:
@@ -492,6 +502,15 @@ class TurnService:
         finally:
             if relay is not None:
                 relay.close()
+
+    def _resend_later(self, link: Link) -> None:
+        if link.has_kept and self._resender is None:
+            self._resender = self._loop.call_later(_RESEND, self._resend, link)
+
+    def _resend(self, link: Link) -> None:
+        self._resender = None
+        link.resend()
+        self._resend_later(link)
 
     def _perform(self, core: TurnServer) -> None:
         """Do what the core commands, until there is nothing left (the drain rule)."""

@@ -390,7 +390,7 @@ class TurnServer:
         message = WorkerMessage(
             WorkerMessageKind.DATA, self._fleet.index, source=source, target=target, data=data
         )
-        self._commands.append(TellWorker(worker, message.serialize()))
+        self._commands.append(TellWorker(worker, message.serialize(), is_data=True))
 
     def _deliver(
         self, allocation: Allocation, source: Address, data: bytes, now: float, *, inside: bool

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from ringline.turn import ConfigError, ListenError, TurnConfig
+from ringline.turn import ConfigError, DropReason, ListenError, TurnConfig, TurnService
 from ringline.turn.attributes import (
     CHANNEL_NUMBER,
     ERROR_CODE,
@@ -30,6 +30,8 @@ from ringline.turn.attributes import (
     XOR_PEER_ADDRESS,
     XOR_RELAYED_ADDRESS,
 )
+from ringline.turn.commands import TellWorker
+from ringline.turn.fleet import Fleet, WorkerMessage, WorkerMessageKind, shared_size
 from ringline.turn.long_term import long_term_key
 from ringline.turn.stun import Message, MessageClass, Method
 from tests.e2e.command_line import running
@@ -39,7 +41,7 @@ from tests.e2e.test_turn_uclient import echo_peers, verdict
 from tests.e2e.turn_planes import data_plane
 
 if sys.platform.startswith("linux"):
-    from ringline.turn import io_workers
+    from ringline.turn import io_link, io_workers
     from ringline.turn.io_workers import Workers
 
 KEY = long_term_key("ann", "ringline", "pa")
@@ -376,6 +378,36 @@ async def test_where_one_cannot_start_none_is_left(monkeypatch: pytest.MonkeyPat
         async with serving():
             pass
     assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+async def test_what_must_arrive_waits_for_a_worker_that_is_full() -> None:
+    """A lost HELLO or RETURN would lose the ports that were lent."""
+    pairs = [io_link.open_pair() for _ in range(2)]
+    heard, towards = pairs[1]
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp, heard:
+        udp.bind(("127.0.0.1", 0))
+        udp.setblocking(False)
+        with contextlib.suppress(BlockingIOError):
+            for _ in range(1_000_000):
+                towards.send(b"full")
+        memory = memoryview(bytearray(shared_size(2)))
+        fleet = Fleet(memory, index=0, count=2, key=bytes(32), lock=contextlib.nullcontext())
+        link = io_link.Link(0, pairs[0][0], [sending for _, sending in pairs])
+        place = io_link.WorkerPlace({"udp": {"127.0.0.1": udp}}, link, fleet)
+        settings = config(port=udp.getsockname()[1], tcp=False)
+        async with TurnService(settings, place=place) as service:
+            message = WorkerMessage(WorkerMessageKind.RETURN, 0, target=("", 50_000)).serialize()
+            service._tell_worker(service._running(), TellWorker(1, message))
+            assert service.metrics.dropped[DropReason.SOCKET] == 0
+            service._tell_worker(service._running(), TellWorker(1, b"data", is_data=True))
+            assert service.metrics.dropped[DropReason.SOCKET] == 1
+            kinds: list[WorkerMessageKind] = []
+            async with asyncio.timeout(10):
+                while len(kinds) < 2:
+                    data = await asyncio.get_running_loop().sock_recv(heard, 100)
+                    if data != b"full":
+                        kinds.append(WorkerMessage.parse(data).kind)
+        assert kinds == [WorkerMessageKind.HELLO, WorkerMessageKind.RETURN]
 
 
 async def test_settings_may_be_long() -> None:
