@@ -2,7 +2,7 @@
 
 ::
 
-    KEPT ── every refresh_every, or when nothing came for long: Refresh ──> KEPT
+    KEPT ── every refresh_every, or when it does not answer us: Refresh ──> KEPT
       │ 300, or a word in the answer that the server drains                   │ 437, 441: it knows
       v                                                                       v of none; or its
     LEAVING: kept, but to be left for another relay                          LOST time ran out
@@ -33,8 +33,9 @@ class UpkeepConfig:
     we hear that the server drains, and keeps the NAT's binding to it open."""
 
     quiet_after: float = 5.0
-    """Nothing came from the server for so long, though pairs are checked over it: ask whether the
-    allocation is still there.  As long between two such questions."""
+    """Nothing came from the server for so long after something was sent to it: ask whether the
+    allocation is still there.  As long between two such questions, and the most that anybody may
+    wait before telling what was sent (:meth:`Upkeep.handle_sent`)."""
 
     answer_within: float = 2.0
     """How long to wait for an answer: three transmissions (RFC 8489 §6.2.1)."""
@@ -55,13 +56,17 @@ class Upkeep:
 
     def __init__(self, config: UpkeepConfig, lifetime: float, now: float) -> None:
         self._config: Final = config
-        self._heard_at = self._asked_at = self._refreshed_at = now
+        self._heard_at = self._asked_at = self._refreshed_at = self._sent_at = now
         self._lifetime = lifetime
         self.lost = False
 
     def handle_heard(self, now: float) -> None:
         """Take when anything last came from the server."""
         self._heard_at = max(self._heard_at, now)
+
+    def handle_sent(self, now: float) -> None:
+        """Take when the first datagram left since anything came."""
+        self._sent_at = now
 
     def handle_asked(self, now: float) -> None:
         """Take that a Refresh was sent."""
@@ -89,4 +94,6 @@ class Upkeep:
         config = self._config
         every = min(config.refresh_every, self._lifetime * 5 / 6)
         regular = max(self._refreshed_at, self._asked_at) + every
-        return min(regular, max(self._heard_at, self._asked_at) + config.quiet_after)
+        if max(self._sent_at, self._asked_at) <= self._heard_at:
+            return regular  # it owes nothing
+        return min(regular, max(self._sent_at, self._asked_at) + config.quiet_after)

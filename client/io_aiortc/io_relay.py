@@ -182,6 +182,7 @@ class RelaySocket:
         self.quiet = False
         self.leaving = False
         self.heard_at = self._loop.time()  # anything of the server
+        self._sent_at = self.heard_at  # the first time since then
         self._data_at = self.heard_at  # of a peer
         client.receiver = self  # type: ignore[assignment] # takes data, nothing else is asked
         client.relay = self
@@ -194,6 +195,8 @@ class RelaySocket:
             if self._client.transport.is_closing():
                 self._owner.dropped["relay closed"] += 1
             else:
+                if self._sent_at <= self.heard_at:
+                    self._sent_at = self._loop.time()
                 self._client._send(struct.pack("!HH", channel, len(data)) + data)  # noqa: SLF001
         elif address in self._waiting:
             self._waiting[address].append(data)
@@ -283,10 +286,12 @@ class RelaySocket:
         upkeep = Upkeep(self._upkeep, self._client.granted, now())
         while not (upkeep.lost or self._gone):
             upkeep.handle_heard(self.heard_at)
+            upkeep.handle_sent(self._sent_at)
             if upkeep.is_due(now()):
                 await self._refresh(upkeep)
             elif not upkeep.lost:
-                await asyncio.sleep(max(0.01, upkeep.poll_timeout() - now()))
+                wait = min(upkeep.poll_timeout() - now(), self._upkeep.quiet_after)
+                await asyncio.sleep(max(0.01, wait))
         if upkeep.lost:
             self._lose()
 

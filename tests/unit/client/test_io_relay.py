@@ -29,6 +29,7 @@ class Client:
         self.bindings: list[int | None] = []  # the error of each, or that it is bound
         self.asked: list[int] = []
         self.sent: list[bytes] = []
+        self.refreshes = 0
         self.transport = SimpleNamespace(is_closing=lambda: False, close=lambda: None)
 
     async def channel_bind(self, channel: int, _: tuple[str, int]) -> None:
@@ -41,6 +42,10 @@ class Client:
             answer.attributes["ERROR-CODE"] = (code, "")
             raise stun.TransactionFailed(answer)
 
+    async def request_with_retry(self, _: stun.Message) -> None:
+        self.refreshes += 1
+        await asyncio.Event().wait()
+
     def _send(self, data: bytes) -> None:
         self.sent.append(data)
 
@@ -51,7 +56,7 @@ class Client:
 class Owner:
     """A generation with one relay, whose call goes elsewhere."""
 
-    def __init__(self) -> None:
+    def __init__(self, upkeep: UpkeepConfig) -> None:
         self.dropped: Counter[str] = Counter()
         self.tasks: list[asyncio.Task[None]] = []
         self.told: list[str] = []
@@ -64,7 +69,7 @@ class Owner:
             protocol="udp",
             local_preference=65535,
             hide_related=True,
-            upkeep=UpkeepConfig(),
+            upkeep=upkeep,
         )
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
@@ -83,7 +88,7 @@ class Owner:
 async def owner(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Owner]:
     for name in ("_CHANNEL_RETRY", "_LEAVE_CHECK", "_SILENCE_TO_GO"):
         monkeypatch.setattr(io_relay, name, 0.0)
-    owner = Owner()
+    owner = Owner(UpkeepConfig(quiet_after=0.0))
     yield owner
     for task in owner.tasks:
         task.cancel()
@@ -133,3 +138,13 @@ async def test_a_relay_that_is_lost_while_it_is_left_is_lost_only(owner: Owner) 
     owner.relay.connection_lost(None)
     await settle()
     assert owner.told == ["relay_leaving", "socket_lost", "relay_lost"]
+
+
+async def test_a_silent_server_is_asked_after_only_if_something_was_sent(owner: Owner) -> None:
+    owner.client.bindings = [None]
+    await settle()
+    assert owner.client.refreshes == 0
+    owner.relay.send(b"anybody there?", PEER)
+    async with asyncio.timeout(10.0):
+        while not owner.client.refreshes:  # noqa: ASYNC110 - the upkeep has a timer
+            await asyncio.sleep(0.001)
