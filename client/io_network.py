@@ -11,6 +11,7 @@ import logging
 import os
 import socket
 import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import Final
@@ -133,13 +134,17 @@ def _load(memory: RateMemory, path: Path) -> None:
 
 def _save(memory: RateMemory, path: Path) -> None:
     """Write a file of rates, whole or not at all; a call is not worth less if it cannot be."""
-    scratch = path.with_name(f"{path.name}.{os.getpid()}")
+    scratch: Path | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        scratch.write_bytes(memory.dump())
-        scratch.chmod(0o600)
+        # A new file of an unforeseeable name, the user's own from its first byte on.
+        number, name = tempfile.mkstemp(prefix=f"{path.name}.", dir=path.parent)
+        scratch = Path(name)
+        with os.fdopen(number, "wb") as file:
+            file.write(memory.dump())
         scratch.replace(path)
     except (OSError, ValueError) as error:  # ValueError: a name that no file can have
         logger.info("what this call reached is not kept: %s", error)
-        with contextlib.suppress(OSError, ValueError):
-            scratch.unlink(missing_ok=True)
+        if scratch is not None:
+            with contextlib.suppress(OSError):
+                scratch.unlink(missing_ok=True)

@@ -5,8 +5,10 @@ and sound is broken for seconds.  Who was there before knows better.  A memory t
 no harm: a start is never above the usual one, and probing finds out what is true
 (:meth:`ringline.media.session.MediaSession.expect_bitrate`).
 
-A network is kept as a keyed hash of what tells it from others, so that a file of this says neither
-where a person was nor when they moved there; the key is made anew with each memory.
+A network is kept as a keyed hash of what tells it from others, beside the time of the last call
+there; the key is made anew with each memory and lies in the same file.  So nobody reads in it where
+a person was, but who has the file can try a guess (the address and router of a home that they know)
+and learns when the last call there was.  After a week an entry is deleted with the next call.
 """
 
 from __future__ import annotations
@@ -75,7 +77,7 @@ class RateMemory:
         self._entries: dict[str, _Entry] = {}  # the one used last is at the end
 
     def remember(self, network: str, bitrate: int, wall_clock: float) -> None:
-        """Keep what a call reached.
+        """Keep what a call reached; drop what is too old, or dated later than now.
 
         Args:
             network: Whatever tells this network, and the kind of path, from others.
@@ -85,6 +87,10 @@ class RateMemory:
         """
         name = self._name(network)
         self._entries.pop(name, None)
+        # Neither what is too old nor what a wrong clock dated would ever be believed.
+        self._entries = {
+            name: entry for name, entry in self._entries.items() if self._counts(entry, wall_clock)
+        }
         self._entries[name] = _Entry(max(1, min(bitrate, 1_000_000_000)), wall_clock)
         while len(self._entries) > self._config.max_networks:
             del self._entries[next(iter(self._entries))]
@@ -95,9 +101,7 @@ class RateMemory:
         One from the future is not believed either: the clock has been set.
         """
         entry = self._entries.get(self._name(network))
-        if entry is None or not 0 <= wall_clock - entry.at <= self._config.max_age:
-            return None
-        return entry.bitrate
+        return entry.bitrate if entry is not None and self._counts(entry, wall_clock) else None
 
     def dump(self) -> bytes:
         """Return all of it as JSON."""
@@ -119,6 +123,9 @@ class RateMemory:
         newest = sorted(file.networks.items(), key=lambda item: item[1].at)
         self._key = bytes.fromhex(file.key)
         self._entries = dict(newest[-self._config.max_networks :])
+
+    def _counts(self, entry: _Entry, wall_clock: float) -> bool:
+        return 0 <= wall_clock - entry.at <= self._config.max_age
 
     def _name(self, network: str) -> str:
         digest = hashlib.blake2b(network.encode(), key=self._key, digest_size=_NAME_BYTES)

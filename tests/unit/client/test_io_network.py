@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -75,3 +76,20 @@ def test_there_is_no_file_where_there_is_no_home(monkeypatch: pytest.MonkeyPatch
     monkeypatch.delenv("LOCALAPPDATA", raising=False)
     monkeypatch.setattr(Path, "home", fail)
     assert default_rate_file() is None
+
+
+def test_what_is_written_first_is_a_new_file_and_no_link_that_somebody_laid(
+    tmp_path: Path,
+) -> None:
+    file, other = tmp_path / "rates.json", tmp_path / "other"
+    other.touch()
+    (tmp_path / f"rates.json.{os.getpid()}").symlink_to(other)
+    NetworkRates(file).remember(path_to("127.0.0.1"), 140_000)
+    assert NetworkRates(file).recall(path_to("127.0.0.1")) == 140_000
+    assert other.read_bytes() == b""
+
+
+def test_a_file_that_cannot_take_its_place_is_removed(tmp_path: Path) -> None:
+    (tmp_path / "rates.json" / "folder").mkdir(parents=True)
+    NetworkRates(tmp_path / "rates.json").remember(path_to("127.0.0.1"), 140_000)
+    assert [entry.name for entry in tmp_path.iterdir()] == ["rates.json"]

@@ -79,3 +79,17 @@ def test_an_entry_out_of_bounds_is_refused(entry: str) -> None:
 def test_a_dump_that_is_too_long_is_not_even_read() -> None:
     with pytest.raises(ParseError, match="at most 16384 bytes"):
         RateMemory().load(b" " * (MAX_FILE_SIZE + 1))
+
+
+def test_what_is_too_old_or_dated_by_a_wrong_clock_is_deleted_with_the_next_call() -> None:
+    def kept() -> int:
+        return len(msgspec.json.decode(memory.dump())["networks"])
+
+    memory = RateMemory()
+    memory.remember("home", 1000, NOW)
+    memory.remember("work", 2000, NOW + 6 * DAY)
+    memory.remember("train", 3000, NOW + 7.5 * DAY)
+    assert kept() == 2  # home is more than a week ago
+    memory.remember("plane", 4000, NOW + 6 * DAY)  # the clock was wrong and is right again
+    assert kept() == 2
+    assert memory.recall("work", NOW + 6 * DAY) == 2000
