@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import shutil
 import socket
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from ringline.client.io_aiortc import IceServer
+from ringline.media.simulate import find_network
+from ringline.media.simulate.link import Link
 from tests.e2e.transport_ends import LOOPBACK, MakePair
 
 pytestmark = pytest.mark.skipif(
@@ -65,3 +69,16 @@ async def test_a_relayed_call_through_coturn(
     assert received == [message]
     for end in pair:
         assert (end.path.kind, end.path.protocol) == ("relay", transport)
+
+
+async def test_no_connection_goes_past_an_emulated_link(port: int, make_pair: MakePair) -> None:
+    def link(now: float) -> Link[Any]:
+        return Link(find_network("delay=50").up, rng=random.Random(1), started_at=now)
+
+    pair = make_pair(replace(LOOPBACK, policy="relay", link=link))
+    urls = [f"turn:127.0.0.1:{port}?transport={transport}" for transport in ("tcp", "udp")]
+    await pair.connect([IceServer(url=url, username="alice", credential="secret") for url in urls])
+    for end in pair:
+        assert end.path.protocol == "udp"
+        assert end.path.round_trip > 0.1
+        assert len(end.transport.local_description.candidates) == 1
