@@ -138,7 +138,6 @@ class CongestionController:
         self._sent_at = now
         self._returned = False
         self._collapsed = False
-        self._corrected = False
         self._void_before = -math.inf  # what left before this and was lost, an outage took
         self._reached: float | None = None
         self._reached_since = self._reached_at = now
@@ -252,11 +251,6 @@ class CongestionController:
         collapsed, self._collapsed = self._collapsed, False
         return collapsed
 
-    def poll_correction(self) -> bool:
-        """Tell, once, that the start rate, which was a guess, has been too high."""
-        corrected, self._corrected = self._corrected, False
-        return corrected
-
     def poll_return(self) -> bool:
         """Tell, once, that packets get through again after a silence."""
         returned, self._returned = self._returned, False
@@ -335,7 +329,6 @@ class CongestionController:
             self._target.handle_probe(
                 measured / kept, path, now, ceiling=None if ceiling is None else ceiling / kept
             )
-        self._corrected = self._corrected or self._target.corrected
         self._follow_reached(now)
         return report
 

@@ -202,7 +202,7 @@ class ProbePlanner:
         self.ceiling = None
         if span is None or rate is None or rate < _SUCCESS * cluster.bitrate:
             if span is not None and span.arrival_rate < _SQUEEZED * span.sent_rate:
-                self.ceiling = span.arrival_rate
+                self.ceiling = span.most(self._jitter)
             self._fail(now)
         else:
             self._pause = _FIRST_PAUSE
@@ -251,6 +251,10 @@ class _Span:
     def arrival_rate(self) -> float:
         """At which they came out, bits per second."""
         return self.arrived_bits / self.seconds
+
+    def most(self, jitter: float) -> float:
+        """Return the rate that the path may take at most: the other end of the doubt."""
+        return self.arrived_bits / max(self.seconds - 2 * jitter, self.seconds / 8)
 
     def rate(self, jitter: float) -> float:
         """Return the rate that the path is sure to take, in bits per second.

@@ -177,8 +177,6 @@ class TargetRate:
         queue_is_foreign: Whether the last update gave up emptying the queue.
         collapsed: Whether the last update found far less capacity than was counted on, and more
             under way than it has room for.
-        corrected: Whether the last update or probe found that the start rate, a guess, was too
-            high.
 
     """
 
@@ -197,8 +195,6 @@ class TargetRate:
         self._gives_up_at = 0.0
         self.queue_is_foreign = False
         self.collapsed = False
-        self.corrected = False
-        self._is_guess = True  # nothing has confirmed the rate or cut it
         self._probed = False
         self._ceiling = (math.inf, -math.inf)  # growth stops there, until then
 
@@ -216,7 +212,7 @@ class TargetRate:
         """Move the rate; return whether it was cut."""
         elapsed = min(max(now - self._updated_at, 0.0), 1.0)
         self._updated_at = now
-        self.queue_is_foreign = self.collapsed = self.corrected = False
+        self.queue_is_foreign = self.collapsed = False
         if path.loss_limit is not None and path.loss_limit < self.bitrate:
             self.bitrate = self.capacity = path.loss_limit
             self._clamp()
@@ -257,7 +253,6 @@ class TargetRate:
         usable = rate * (_MAX_BETA if path.usage is Usage.OVERUSING else _AFTER_DRAIN)
         if usable > self.bitrate and not self.draining:
             self.bitrate = usable
-            self._is_guess = False
             if self.capacity is not None and usable > self.capacity * _NEAR[1]:
                 self.capacity = None
         elif first and usable < self.bitrate:
@@ -320,7 +315,6 @@ class TargetRate:
         # Sending less than comes out says nothing about the path but that it takes this much.
         confirmed = throughput if self.draining else min(throughput, self.bitrate)
         self.capacity = throughput
-        self.corrected, self._is_guess = self._is_guess, False
         self.bitrate = min(self.bitrate, throughput * beta)
         self._drain_to = _AFTER_DRAIN * confirmed
         if not self.draining:

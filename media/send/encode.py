@@ -232,10 +232,6 @@ class VideoEncode:
         self._ahead = 0.0
         self._scale.restart()
 
-    def reconsider(self) -> None:
-        """Choose the size afresh: the rate that it was chosen by was a guess, and wrong."""
-        self._scale.reconsider()
-
     def handle_key_frame_request(self, round_trip: float, now: float) -> bool:
         """Take a request by the receiver; return whether it is heeded.
 

@@ -587,15 +587,11 @@ class SendPipeline:
             self._dropped += self._pacer.drop_video()
             for stream in self._video.values():
                 stream.encode.handle_return()
-        corrected = self._controller.poll_correction()
         if self._controller.poll_collapse():
             self._dropped += self._pacer.drop_video()
             for stream in self._video.values():
                 stream.history.forget()
                 stream.encode.restart()
-        elif corrected:
-            for stream in self._video.values():
-                stream.encode.reconsider()
         self._pacer.set_rate(self._controller.pacing_bitrate, now)
         self._allocate(now)
         target = self._controller.target_bitrate

@@ -214,10 +214,6 @@ class ScalePolicy:
         """Make the next picture, which is a key frame, small enough to be through soon."""
         self._restarting = True
 
-    def reconsider(self) -> None:
-        """Choose the next picture's size as if it were the first, without patience."""
-        self._begun = False
-
     def _go(self, goal: int, rung: int) -> bool:
         self._since = None
         if goal == rung:

@@ -139,16 +139,6 @@ def test_before_the_first_feedback_only_so_much_is_under_way() -> None:
     assert not feeder.controller.is_window_full(feeder.now)
 
 
-def test_a_path_narrower_than_the_start_rate_is_a_correction_once() -> None:
-    feeder = Feeder()
-    for step in range(12):  # a queue that grows by half of what is sent
-        feeder.run(0.1, queue=0.05 * step)
-    controller = feeder.controller
-    assert controller.target_bitrate < 300_000
-    assert controller.poll_correction()
-    assert not controller.poll_correction()
-
-
 def test_reports_serve_until_transport_wide_feedback_comes() -> None:
     feeder = Feeder()
     feeder.controller.handle_reported_loss(0.4, 0.1, 1.0)

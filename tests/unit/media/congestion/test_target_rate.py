@@ -194,26 +194,6 @@ def test_a_ceiling_below_the_rate_does_not_cut_it_and_a_probe_that_passes_lifts_
     assert rate.bitrate == pytest.approx(1_080_000)
 
 
-def test_a_cut_of_the_start_rate_is_a_correction_once() -> None:
-    rate = TargetRate(RateConfig(), now=0.0)
-    braking = replace(CALM, usage=Usage.OVERUSING, queue_delay=0.3, quick_acknowledged=150_000.0)
-    rate.update(braking, 1.0)
-    assert rate.corrected
-    rate.update(CALM, 1.1)
-    assert not rate.corrected
-    rate.update(replace(braking, quick_acknowledged=50_000.0), 5.0)
-    assert not rate.corrected
-
-
-def test_a_start_rate_that_a_probe_has_confirmed_is_no_guess_any_more() -> None:
-    rate = TargetRate(RateConfig(), now=0.0)
-    rate.handle_probe(900_000, CALM, 0.1)
-    rate.update(
-        replace(CALM, usage=Usage.OVERUSING, queue_delay=0.3, quick_acknowledged=150_000.0), 1.0
-    )
-    assert not rate.corrected
-
-
 def test_a_first_probe_below_the_start_rate_is_believed() -> None:
     rate = rate_at(300_000)
     rate.handle_probe(150_000, replace(CALM, queue_delay=0.4), 0.5)

@@ -74,29 +74,6 @@ def test_after_a_collapse_the_key_frame_is_smaller_yet() -> None:
     assert camera.size == (480, 270)
 
 
-def test_a_start_that_was_guessed_too_high_is_corrected_without_patience() -> None:
-    camera = Camera()
-    camera.run(200_000, 0.2)
-    camera.policy.reconsider()
-    assert camera.run(50_000, 0.5) == [0.2]
-    assert camera.size == (320, 180)
-
-
-def test_it_is_corrected_to_what_fits_when_the_pictures_are_known_already() -> None:
-    camera = Camera()
-    camera.run(200_000, 2)
-    camera.policy.reconsider()
-    assert camera.run(65_000, 0.5) == [2.0]
-    assert camera.size == (480, 270)  # and not to the smallest, which would fit as well
-
-
-def test_reconsidering_at_a_rate_that_fits_changes_nothing() -> None:
-    camera = Camera()
-    camera.run(200_000, 0.2)
-    camera.policy.reconsider()
-    assert camera.run(200_000, 5) == []
-
-
 def test_pictures_that_are_easy_stay_large() -> None:
     camera = Camera(hardness=0.1)
     camera.run(300_000, 5)
