@@ -78,7 +78,7 @@ class MediaDriver:
         """Take a decrypted datagram, stamped on the loop's clock when it left the socket."""
         self._session.handle_datagram(data, arrived_at)
         if self._drain_soon is None:
-            self._drain_soon = self._loop.call_soon(self._drain)
+            self._drain_soon = self._loop.call_soon(self._drain_now)
 
     def set_connected(self, *, connected: bool) -> None:
         """Tell whether datagrams get through."""
@@ -114,6 +114,11 @@ class MediaDriver:
             self._timer.cancel()
 
     # The loop
+
+    def _drain_now(self) -> None:
+        """Drain what a turn of the loop has read."""
+        self._drain_soon = None  # it runs: cancelled, it would hide its name from a traceback
+        self._drain()
 
     def _drain(self) -> None:
         self._dirty = True

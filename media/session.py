@@ -189,16 +189,18 @@ class MediaSession:
 
     def handle_timeout(self, now: float) -> None:
         """Do what is due at ``now``."""
-        due = self.poll_timeout()
-        if due is not None and due <= now:
-            self._send.handle_lateness(now - due, now)
-        for pipeline in (self._send, self._receive):
-            due = pipeline.poll_timeout()
+        first: float | None = None
+        for part, handle in (
+            (self._send, self._send.handle_timeout),
+            (self._receive, self._receive.handle_timeout),
+            (self._quality, self._judge),
+        ):
+            due = part.poll_timeout()
             if due is not None and due <= now:
-                pipeline.handle_timeout(now)
-        due = self._quality.poll_timeout()
-        if due is not None and due <= now:
-            self._judge(now)
+                first = due if first is None else min(first, due)
+                handle(now)
+        if first is not None:
+            self._send.handle_lateness(now - first, now)
 
     # Outputs
 

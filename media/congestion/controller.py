@@ -325,9 +325,9 @@ class CongestionController:
             self._bottleneck = Bottleneck()
         measured = self._probes.handle_results(report.arrived, report.lost, now)
         if measured is not None:
-            kept, ceiling = 1 - self._loss.inherent, self._probes.ceiling
+            kept, limit = 1 - self._loss.inherent, self._probes.limit
             self._target.handle_probe(
-                measured / kept, path, now, ceiling=None if ceiling is None else ceiling / kept
+                measured / kept, path, now, limit=None if limit is None else limit / kept
             )
         self._follow_reached(now)
         return report

@@ -94,13 +94,13 @@ class ProbePlanner:
     """Decides when to probe and reads the results.
 
     Attributes:
-        ceiling: Bits per second at which the last cluster came out of a bottleneck that was too
+        limit: Bits per second at which the last cluster came out of a bottleneck that was too
             narrow for it; :obj:`None` if it passed, or nothing is known.
 
     """
 
     def __init__(self) -> None:
-        self.ceiling: float | None = None
+        self.limit: float | None = None
         self._next_number = 0
         self._out: ProbeCluster | None = None
         self._arrived: Final[list[ArrivedPacket]] = []
@@ -121,7 +121,7 @@ class ProbePlanner:
         self._next_at = now
         self._pause = _FIRST_PAUSE
         self._out = None
-        self.ceiling = None
+        self.limit = None
 
     def handle_decrease(self, now: float) -> None:
         """Note that the rate was cut: what is out is void, and the next waits for calm."""
@@ -199,10 +199,10 @@ class ProbePlanner:
         span = _Span.of(self._arrived, len(seen))
         rate = None if span is None else span.rate(self._jitter)
         self._out = None
-        self.ceiling = None
+        self.limit = None
         if span is None or rate is None or rate < _SUCCESS * cluster.bitrate:
             if span is not None and span.arrival_rate < _SQUEEZED * span.sent_rate:
-                self.ceiling = span.most(self._jitter)
+                self.limit = span.most(self._jitter)
             self._fail(now)
         else:
             self._pause = _FIRST_PAUSE

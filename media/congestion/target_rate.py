@@ -98,7 +98,7 @@ _HEADROOM: Final = 1.5
 """Growth stops at this much of the acknowledged rate and 10 kbit/s (§5.5): beyond, nothing
 confirms the rate."""
 
-_CEILING_SECONDS: Final = 4.0
+_LIMIT_SECONDS: Final = 4.0
 """Seconds for which a probe that did not get through bounds growth: until the next, on a calm path.
 A rate that grows while less is sent than it allows is confirmed by nothing else."""
 
@@ -196,7 +196,7 @@ class TargetRate:
         self.queue_is_foreign = False
         self.collapsed = False
         self._probed = False
-        self._ceiling = (math.inf, -math.inf)  # growth stops there, until then
+        self._probed_limit = (math.inf, -math.inf)  # growth stops there, until then
 
     @property
     def draining(self) -> bool:
@@ -237,7 +237,7 @@ class TargetRate:
         return False
 
     def handle_probe(
-        self, rate: float, path: PathState, now: float, *, ceiling: float | None = None
+        self, rate: float, path: PathState, now: float, *, limit: float | None = None
     ) -> None:
         """Take a measurement by a probe.
 
@@ -245,10 +245,10 @@ class TargetRate:
             rate: Bits per second that the path is sure to take.
             path: Its state.
             now: The present.
-            ceiling: Bits per second that it seems to take at most, if the probe met that bound.
+            limit: Bits per second that it seems to take at most, if the probe met that bound.
 
         """
-        self._ceiling = (math.inf if ceiling is None else ceiling, now + _CEILING_SECONDS)
+        self._probed_limit = (math.inf if limit is None else limit, now + _LIMIT_SECONDS)
         first, self._probed = not self._probed, True
         usable = rate * (_MAX_BETA if path.usage is Usage.OVERUSING else _AFTER_DRAIN)
         if usable > self.bitrate and not self.draining:
@@ -359,9 +359,9 @@ class TargetRate:
         if path.acknowledged is not None:
             confirmed = path.acknowledged / (1 - path.inherent_loss)
             grown = min(grown, confirmed * _HEADROOM + 10_000)
-        ceiling, until = self._ceiling
+        limit, until = self._probed_limit
         if now < until:
-            grown = min(grown, ceiling)
+            grown = min(grown, limit)
         self.bitrate = max(self.bitrate, grown)
 
     def _clamp(self) -> None:

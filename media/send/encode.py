@@ -349,7 +349,7 @@ class VideoEncode:
         bitrate = min(bitrate, int(max(most, _ALWAYS_WORTH)))
         # The encoder's own clock counts pictures, not time: after a gap it would take the pause
         # for a slower camera, splurge, fill the queue and so make the next gap.
-        duration = int(max(VIDEO_CLOCK_RATE / self.frame_rate, self._interval))
+        duration = int(self._least_ticks())
         self._encoder_time += duration
         self._size = size
         self._source_pixels = frame.width * frame.height
@@ -381,7 +381,11 @@ class VideoEncode:
 
     def _least_interval(self) -> float:
         """Return the seconds between two pictures that are encoded."""
-        return max(1 / self.frame_rate, self._interval / VIDEO_CLOCK_RATE)
+        return self._least_ticks() / VIDEO_CLOCK_RATE
+
+    def _least_ticks(self) -> float:
+        """Return the same in ticks of 90 kHz."""
+        return max(VIDEO_CLOCK_RATE / self.frame_rate, self._interval)
 
     def _observe_cadence(self, captured_at: float) -> None:
         """Follow the camera's own frame rate, whatever we make of its pictures."""

@@ -159,3 +159,24 @@ def test_probing_waits_for_the_path_and_for_departures() -> None:
     cluster = controller.poll_probe(0.0)
     assert cluster is not None
     assert cluster.bitrate == 1_800_000
+
+
+def test_a_probe_that_a_bottleneck_squeezed_bounds_growth() -> None:
+    """Six packets of 1000 bytes leave at 1.8 Mbit/s and come out at 400 kbit/s."""
+    controller = CongestionController(RateConfig(), now=0.0)
+    controller.set_connected(True, 0.0)
+    controller.handle_sent(0, 1_000, 0.0)
+    cluster = controller.poll_probe(0.0)
+    assert cluster is not None
+    for number in range(1, 8):
+        controller.handle_sent(number, 1_000, number * 8_000 / 1.8e6, probe=cluster.number)
+    arrivals: list[float | None] = [50.05 + number * 0.02 for number in range(8)]
+    controller.handle_feedback(TransportFeedback(1, 2, 0, 0, arrivals), 0.25)
+    reached = 0.0
+    for step in range(1, 36):  # less is sent than may be, enough to let the rate grow
+        number, now = 7 + step, 0.25 + step * 0.1
+        controller.handle_sent(number, 4_500, now)
+        feedback = TransportFeedback(1, 2, number, step, [now + 50.05])
+        controller.handle_feedback(feedback, now + 0.1)
+        reached = max(reached, controller.target_bitrate)
+    assert 300_000 < reached <= 400_000

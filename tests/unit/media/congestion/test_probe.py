@@ -68,13 +68,13 @@ def test_a_failure_measures_the_path_and_waits_longer_each_time() -> None:
 
 def test_a_cluster_that_a_bottleneck_squeezed_tells_what_the_path_takes_at_most() -> None:
     planner, cluster = started()
-    assert planner.ceiling is None
+    assert planner.limit is None
     planner.handle_results(packets(cluster, 400_000), [], 0.1)
-    assert planner.ceiling == pytest.approx(400_000)
+    assert planner.limit == pytest.approx(400_000)
     second = poll(planner, 1.2)
     assert second is not None
     planner.handle_results(packets(second, 10e6), [], 1.3)
-    assert planner.ceiling is None  # it passed
+    assert planner.limit is None  # it passed
 
 
 def test_a_cluster_that_our_own_timers_held_up_tells_nothing_of_the_path() -> None:
@@ -84,7 +84,7 @@ def test_a_cluster_that_our_own_timers_held_up_tells_nothing_of_the_path() -> No
         for packet in packets(cluster, 10e6)
     ]
     assert planner.handle_results(late, [], 0.2) == pytest.approx(600_000)
-    assert planner.ceiling is None
+    assert planner.limit is None
 
 
 def test_lost_packets_complete_a_cluster() -> None:

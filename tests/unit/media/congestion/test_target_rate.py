@@ -175,7 +175,7 @@ def test_a_probe_lifts_the_rate_and_never_lowers_it_later() -> None:
 def test_growth_stops_for_a_while_where_a_probe_did_not_get_through() -> None:
     rate = rate_at(1_000_000)
     rate.handle_probe(1_000_000 / 0.92, CALM, 0.05)  # the first one may cut a rate that was a guess
-    rate.handle_probe(900_000, CALM, 0.1, ceiling=1_050_000)
+    rate.handle_probe(900_000, CALM, 0.1, limit=1_050_000)
     for second in (1.0, 2.0, 3.0, 4.0):
         rate.update(CALM, second)
     assert rate.bitrate == 1_050_000
@@ -183,10 +183,10 @@ def test_growth_stops_for_a_while_where_a_probe_did_not_get_through() -> None:
     assert rate.bitrate == pytest.approx(1_050_000 * 1.08)
 
 
-def test_a_ceiling_below_the_rate_does_not_cut_it_and_a_probe_that_passes_lifts_it() -> None:
+def test_a_limit_below_the_rate_does_not_cut_it_and_a_probe_that_passes_lifts_it() -> None:
     rate = rate_at(1_000_000)
     rate.handle_probe(1_000_000 / 0.92, CALM, 0.1)
-    rate.handle_probe(500_000, CALM, 0.2, ceiling=600_000)
+    rate.handle_probe(500_000, CALM, 0.2, limit=600_000)
     rate.update(CALM, 1.2)
     assert rate.bitrate == 1_000_000
     rate.handle_probe(500_000, CALM, 1.3)
