@@ -295,6 +295,7 @@ def serve(
 
     def run() -> None:
         from ringline.client import io_serve  # noqa: PLC0415
+        from ringline.turn.io_loop import run as run_loop  # noqa: PLC0415
 
         options = io_serve.ServeOptions(
             host=host,
@@ -310,7 +311,7 @@ def serve(
             key_file=key_file,
             json_lines=json_lines,
         )
-        io_serve.run(io_serve.serve(options))
+        run_loop(io_serve.serve(options))
 
     _guarded(run, json_lines=json_lines, verbose=verbose)
 

@@ -8,10 +8,8 @@ import json
 import os
 import sys
 import time
-from collections.abc import Coroutine
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from ringline.client.errors import LocalError
 from ringline.client.key_file import make_key_file, parse_key_file
@@ -19,7 +17,7 @@ from ringline.signaling.config import ServerConfig
 from ringline.signaling.io_server import RinglineServer
 from ringline.signaling.tokens import TokenKeys, mint_token
 
-__all__ = ["ServeOptions", "default_key_path", "make_token", "run", "serve"]
+__all__ = ["ServeOptions", "default_key_path", "make_token", "serve"]
 
 _LOOPBACK = "127.0.0.0/8"
 
@@ -87,16 +85,6 @@ async def serve(options: ServeOptions) -> None:
         await stopped
     if not options.json_lines:
         print("the server has stopped")  # noqa: T201 - this is the command's output
-
-
-def run(main: Coroutine[Any, Any, None]) -> None:
-    """Run a server's coroutine on uvloop where there is one, else on asyncio."""
-    try:
-        import uvloop  # noqa: PLC0415 - not on Windows
-    except ImportError:
-        asyncio.run(main)
-    else:
-        uvloop.run(main)
 
 
 def default_key_path() -> Path:

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from ringline.client.errors import LocalError
-from ringline.client.io_serve import run as run_server
 from ringline.turn import ConfigError, ListenError
 from ringline.turn.addresses import format_address
+from ringline.turn.io_loop import run as run_server
 from ringline.turn.io_run import Serving, run_service
 from ringline.turn.log_format import LogFormatter, Redactor
 from ringline.turn.settings import RunConfig, load_settings

@@ -17,8 +17,9 @@ import socket
 from collections.abc import Callable
 from typing import Final, cast
 
-from ringline.turn.addresses import Address, AddressFamily, family_of
+from ringline.turn.addresses import Address
 from ringline.turn.bandwidth import Bucket
+from ringline.turn.io_socket import open_tcp
 from ringline.turn.io_stream import DataConnection
 from ringline.turn.server import TurnServer
 
@@ -27,6 +28,7 @@ __all__ = ["PeerStreams"]
 logger = logging.getLogger(__name__)
 
 _BACKLOG: Final = 16
+_CAN_SHARE: Final = hasattr(socket, "SO_REUSEPORT")  # a relay listens and connects from one port
 _MAX_EARLY: Final = 1 << 20
 """Bytes of a peer that wait for a client; several times one read of any loop."""
 
@@ -60,7 +62,7 @@ class PeerStreams:
 
         """
         self.close_relay(port)  # one of a port: what is forgotten here is closed by nobody
-        relay = _open_socket((host, port))
+        relay = open_tcp(host, port, shared=_CAN_SHARE)
         try:
             relay.listen(_BACKLOG)
         except OSError:
@@ -161,7 +163,7 @@ class PeerStreams:
     async def _connect(self, peer: _Peer, local: Address, to: Address) -> None:
         opened: socket.socket | None = None
         try:
-            opened = _open_socket(local)
+            opened = open_tcp(*local, shared=_CAN_SHARE)
             await self._loop.sock_connect(opened, to)
             await self._loop.create_connection(lambda: peer, sock=opened)
         except OSError as error:
@@ -305,26 +307,3 @@ class _Peer(asyncio.Protocol):
         is_open = self._transport is not None and not self._transport.is_closing()
         if self._throttled and is_open:
             self._streams.later(_THROTTLED, self._throttle)
-
-
-def _open_socket(local: Address) -> socket.socket:
-    """Return a TCP socket bound to a relayed address, which listener and connections share.
-
-    Raises:
-        OSError: If it cannot be bound.
-
-    """
-    is_ipv6 = family_of(local[0]) is AddressFamily.IPV6
-    opened = socket.socket(socket.AF_INET6 if is_ipv6 else socket.AF_INET, socket.SOCK_STREAM)
-    try:
-        opened.setblocking(False)
-        opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if hasattr(socket, "SO_REUSEPORT"):
-            opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        if is_ipv6:
-            opened.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        opened.bind(local)
-    except OSError:
-        opened.close()
-        raise
-    return opened

@@ -20,7 +20,6 @@ import logging
 import os
 import socket
 import ssl
-import sys
 import time
 from collections.abc import Callable, Mapping
 from types import TracebackType
@@ -43,6 +42,7 @@ from ringline.turn.commands import (
 from ringline.turn.config import TurnConfig
 from ringline.turn.errors import ConfigError, ListenError
 from ringline.turn.io_peer import PeerStreams
+from ringline.turn.io_socket import CAN_SET_DONT_FRAGMENT, open_udp, send_unfragmented
 from ringline.turn.io_stream import StreamListener
 from ringline.turn.metrics import DropReason, TurnMetrics
 from ringline.turn.server import TurnServer
@@ -51,7 +51,7 @@ if TYPE_CHECKING:
     from ringline.turn._relay import DataPlane
     from ringline.turn.io_link import Link, WorkerPlace
 
-__all__ = ["FREE_PORT_ATTEMPTS", "TurnService", "check_certificate", "open_listener"]
+__all__ = ["FREE_PORT_ATTEMPTS", "LISTENER_BUFFER", "TurnService", "check_certificate"]
 
 logger = logging.getLogger(__name__)
 
@@ -65,16 +65,9 @@ _PLANE_INTERFACE: Final = 2
 """Of the compiled data plane that this file can work with: INTERFACE of ``_relay.c``."""
 
 _DATAGRAM: Final = 65_536  # the largest there is
-_LISTENER_BUFFER: Final = 4 << 20  # a burst of key frames from every client; the kernel may cap it
+LISTENER_BUFFER: Final = 4 << 20
+"""Bytes: a burst of key frames from every client; the kernel may cap it."""
 
-# Linux's numbers, which Python's socket module does not name.  Without IP_MTU_DISCOVER the kernel
-# would set the DF bit on its own judgement; RFC 8656 §15 wants it only where the client does.
-_CAN_SET_DONT_FRAGMENT: Final = sys.platform.startswith("linux")
-_IP_MTU_DISCOVER: Final = 10
-_IP_PMTUDISC_DONT: Final = 0
-_IP_PMTUDISC_DO: Final = 2
-_IPV6_MTU_DISCOVER: Final = 23
-_IPV6_PMTUDISC_WANT: Final = 1  # only the sender can fragment, so that it has to learn by how much
 
 _RESEND: Final = 0.1  # seconds until another worker that was full is tried again
 
@@ -209,7 +202,7 @@ class TurnService:
         self._core = TurnServer(
             self._config,
             wall_clock=self._wall_clock,
-            dont_fragment=_CAN_SET_DONT_FRAGMENT,
+            dont_fragment=CAN_SET_DONT_FRAGMENT,
             offload=self._plane is not None,
             make_bucket=TokenBucket if self._plane is None else self._plane.make_bucket,
             fleet=None if self._place is None else self._place.fleet,
@@ -304,7 +297,7 @@ class TurnService:
         port = config.port
         for host in config.hosts:
             try:
-                listener = open_listener(host, port)
+                listener = open_udp(host, port, buffer=LISTENER_BUFFER)
             except OSError as error:
                 reason = os.strerror(error.errno) if error.errno else str(error)
                 where = format_address((host, port))
@@ -532,7 +525,7 @@ class TurnService:
                 try:
                     relay = relays[command.relay_port]
                     if command.dont_fragment:
-                        _send_unfragmented(relay, command)
+                        send_unfragmented(relay, command)
                     else:
                         relay.sendto(command.data, command.peer)
                 except OSError as error:
@@ -600,7 +593,7 @@ class TurnService:
                 self._peers.open_relay(port, host)
                 core.handle_relay_opened(port, host, now)
                 return
-            relay = _open_socket(host, port)
+            relay = open_udp(host, port)
         except OSError as error:
             logger.debug("TURN: cannot open a relay on port %d: %s", port, error)
             core.handle_relay_failed(port, now, has_address=error.errno not in _NO_SUCH_FAMILY)
@@ -714,21 +707,6 @@ def _make_data_plane(wanted: str, listener: socket.socket | None) -> DataPlane |
     return _relay.DataPlane(listener.fileno())
 
 
-def open_listener(host: str, port: int, *, shared: bool = False) -> socket.socket:
-    """Return a socket that clients reach by UDP.
-
-    Args:
-        host: Address to listen on.
-        port: Its port; 0 takes a free one.
-        shared: Whether others that say the same may have the port too.
-
-    Raises:
-        OSError: If the port is taken or the address is not ours.
-
-    """
-    return _open_socket(host, port, buffer=_LISTENER_BUFFER, shared=shared)
-
-
 def check_certificate(config: TurnConfig) -> None:
     """Find out whether certificate and key can be used.
 
@@ -762,45 +740,3 @@ def _load_certificate(context: ssl.SSLContext, config: TurnConfig) -> None:
         if config.tls_private_key is not None:
             files += f", {config.tls_private_key}"
         raise ConfigError(f"tls_certificate: cannot use {files}: {error}") from None
-
-
-def _open_socket(
-    host: str, port: int, *, buffer: int | None = None, shared: bool = False
-) -> socket.socket:
-    """Return a bound, non-blocking UDP socket.
-
-    Raises:
-        OSError: If it cannot be bound.
-
-    """
-    is_ipv6 = family_of(host) is AddressFamily.IPV6
-    opened = socket.socket(socket.AF_INET6 if is_ipv6 else socket.AF_INET, socket.SOCK_DGRAM)
-    try:
-        opened.setblocking(False)
-        if shared:
-            opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        if buffer is not None:
-            opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
-            opened.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, buffer)
-        if is_ipv6:  # IPv4 has a socket of its own, and no second spelling of its addresses
-            opened.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        elif _CAN_SET_DONT_FRAGMENT:
-            opened.setsockopt(socket.IPPROTO_IP, _IP_MTU_DISCOVER, _IP_PMTUDISC_DONT)
-        opened.bind((host, port))
-    except OSError:
-        opened.close()
-        raise
-    return opened
-
-
-def _send_unfragmented(relay: socket.socket, command: SendToPeer) -> None:
-    level, option, usual = (
-        (socket.IPPROTO_IPV6, _IPV6_MTU_DISCOVER, _IPV6_PMTUDISC_WANT)
-        if ":" in command.peer[0]
-        else (socket.IPPROTO_IP, _IP_MTU_DISCOVER, _IP_PMTUDISC_DONT)
-    )
-    relay.setsockopt(level, option, _IP_PMTUDISC_DO)
-    try:
-        relay.sendto(command.data, command.peer)
-    finally:
-        relay.setsockopt(level, option, usual)

@@ -19,12 +19,12 @@ import logging
 import signal
 import socket
 import sys
-from collections.abc import Coroutine
 from typing import Any, Final
 
 from ringline.turn.errors import ConfigError, ListenError
 from ringline.turn.fleet import Fleet
 from ringline.turn.io_link import FileLock, Link, WorkerPlace, map_memory
+from ringline.turn.io_loop import run
 from ringline.turn.io_service import TurnService
 from ringline.turn.log_format import LogFormatter, Redactor
 from ringline.turn.settings import restore_turn
@@ -114,18 +114,8 @@ def main() -> int:
     for number in _SIGNALS:
         signal.signal(number, signal.SIG_IGN)
     control = socket.socket(fileno=int(sys.argv[1]))
-    _run(_serve(control))
+    run(_serve(control))
     return 0
-
-
-def _run(main: Coroutine[Any, Any, None]) -> None:
-    """Run it on uvloop where there is one, else on asyncio."""
-    try:
-        import uvloop  # noqa: PLC0415 - not everywhere
-    except ImportError:
-        asyncio.run(main)
-    else:
-        uvloop.run(main)
 
 
 if __name__ == "__main__":

@@ -34,7 +34,8 @@ from ringline.turn.config import TurnConfig, part_of
 from ringline.turn.errors import ConfigError, ListenError
 from ringline.turn.fleet import Fleet, shared_size
 from ringline.turn.io_link import FileLock, map_memory, open_memory, open_pair
-from ringline.turn.io_service import FREE_PORT_ATTEMPTS, check_certificate, open_listener
+from ringline.turn.io_service import FREE_PORT_ATTEMPTS, LISTENER_BUFFER, check_certificate
+from ringline.turn.io_socket import open_tcp, open_udp
 from ringline.turn.log_format import LogFormatter
 from ringline.turn.metrics import TurnMetrics
 from ringline.turn.settings import dump_turn
@@ -426,7 +427,7 @@ def _find_ports(config: TurnConfig) -> TurnConfig:
         for host in config.hosts:
             try:
                 with _errors_named(host, config.port, "udp"):
-                    opened = stack.enter_context(open_listener(host, config.port))
+                    opened = stack.enter_context(open_udp(host, config.port))
             except ListenError:
                 if host == "::" and served and not _has_ipv6():
                     logger.warning("TURN: not listening on IPv6: this machine has none")
@@ -437,9 +438,11 @@ def _find_ports(config: TurnConfig) -> TurnConfig:
         config = dataclasses.replace(config, host=tuple(served))
         for host in served:
             if config.tcp:
-                stack.enter_context(_open_stream(host, config.port))
+                with _errors_named(host, config.port, "tcp"):
+                    stack.enter_context(open_tcp(host, config.port))
             if config.tls_certificate is not None:
-                tls = stack.enter_context(_open_stream(host, config.tls_port))
+                with _errors_named(host, config.tls_port, "tcp"):
+                    tls = stack.enter_context(open_tcp(host, config.tls_port))
                 config = dataclasses.replace(config, tls_port=tls.getsockname()[1])
     return config
 
@@ -449,38 +452,16 @@ def _open_sockets(config: TurnConfig, stack: contextlib.ExitStack) -> _Sockets:
     sockets: _Sockets = {"udp": {}, "tcp": {}, "tls": {}}
     for host in config.hosts:
         with _errors_named(host, config.port, "udp"):
-            sockets["udp"][host] = open_listener(host, config.port, shared=True)
-        if config.tcp:
-            sockets["tcp"][host] = _open_stream(host, config.port, shared=True)
+            sockets["udp"][host] = stack.enter_context(
+                open_udp(host, config.port, buffer=LISTENER_BUFFER, shared=True)
+            )
+        streams = {"tcp": config.port} if config.tcp else {}
         if config.tls_certificate is not None:
-            sockets["tls"][host] = _open_stream(host, config.tls_port, shared=True)
-        for by_host in sockets.values():
-            if host in by_host:
-                stack.enter_context(by_host[host])
+            streams["tls"] = config.tls_port
+        for kind, port in streams.items():
+            with _errors_named(host, port, "tcp"):
+                sockets[kind][host] = stack.enter_context(open_tcp(host, port, shared=True))
     return sockets
-
-
-def _open_stream(host: str, port: int, *, shared: bool = False) -> socket.socket:
-    """Return a bound TCP socket.
-
-    Raises:
-        ListenError: If it cannot be bound.
-
-    """
-    is_ipv6 = ":" in host
-    opened = socket.socket(socket.AF_INET6 if is_ipv6 else socket.AF_INET, socket.SOCK_STREAM)
-    try:
-        with _errors_named(host, port, "tcp"):
-            opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            if shared:
-                opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-            if is_ipv6:
-                opened.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-            opened.bind((host, port))
-    except ListenError:
-        opened.close()
-        raise
-    return opened
 
 
 def _has_ipv6() -> bool:
