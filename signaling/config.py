@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 
 from ringline.signaling.origin import check_origin
 from ringline.signaling.tokens import TokenKeys
-from ringline.signaling.turn_urls import is_turn_url
 from ringline.signaling.wire import MAX_MESSAGE_BYTES
+from ringline.turn.errors import ParseError
+from ringline.turn.server_url import parse_server_url
 
 __all__ = ["ServerConfig"]
 
@@ -186,7 +187,7 @@ class ServerConfig:
                 f"min_ring_time: {self.min_ring_time} is above max_ring_time {self.max_ring_time}"
             )
         for url in self.turn_urls:
-            if not is_turn_url(url):
+            if not _is_turn_url(url):
                 raise ValueError(
                     "turn_urls: expected turn:HOST:PORT?transport=udp or tcp, or turns:HOST:PORT, "
                     f"got {url!r}"
@@ -195,3 +196,11 @@ class ServerConfig:
             raise ValueError("turn_secret: none given, and turn_urls need one that they share")
         if not self.dev and self.token_keys is None:
             raise ValueError("token_keys: none given; set dev=True to let anybody in by name")
+
+
+def _is_turn_url(url: str) -> bool:
+    try:
+        parsed = parse_server_url(url)
+    except ParseError:
+        return False
+    return parsed.relays and parsed.transport in ("udp", "tcp")

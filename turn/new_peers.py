@@ -2,7 +2,7 @@
 
 A call has a handful of peers; who scans ports or hosts through a relay has thousands.  So peers
 that are new to an allocation draw on a bucket, whichever way they come in: CreatePermission
-(which is for a host, noted with port 0), ChannelBind, and Send for each port.
+(which is for a host, noted with port 0), ChannelBind, Send for each port, and Connect.
 """
 
 from __future__ import annotations

@@ -428,15 +428,7 @@ class TurnServer:
     # STUN
 
     def _handle_stun(self, data: bytes, source: ClientSocket, now: float) -> None:
-        relay = self._allocations.by_port.get(source.port)
-        is_ours = (
-            relay is not None
-            and (source.transport == "udp") == (relay.transport == "udp")
-            and any(source.address in (each.local, each.relayed) for each in relay.relays)
-        )
-        if self._fleet is not None and self._fleet.owner_of(source.address) is not None:
-            is_ours = is_ours or source.transport == "udp"
-        if is_ours:
+        if self._is_relay_of_ours(source):
             # A relay of ours asks for a relay: somebody builds a loop (invariant 3).
             self._drop(DropReason.DENIED_PEER)
             return
@@ -451,6 +443,17 @@ class TurnServer:
             self._handle_indication(message, source, now)
         else:
             self._drop(DropReason.MALFORMED)  # we have asked nothing
+
+    def _is_relay_of_ours(self, source: ClientSocket) -> bool:
+        is_udp = source.transport == "udp"
+        if is_udp and self._fleet is not None and self._fleet.owner_of(source.address) is not None:
+            return True
+        owner = self._allocations.by_port.get(source.port)
+        return (
+            owner is not None
+            and is_udp == (owner.transport == "udp")
+            and any(source.address in (each.local, each.relayed) for each in owner.relays)
+        )
 
     def _handle_indication(self, message: Message, source: ClientSocket, now: float) -> None:
         if message.method == Method.BINDING:

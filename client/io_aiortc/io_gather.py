@@ -39,9 +39,9 @@ from ringline.client.io_aiortc.io_sockets import (
     make_candidate,
 )
 from ringline.client.io_udp import LinkDriver, UdpSocket
-from ringline.client.server_url import ServerUrl, parse_server_url
 from ringline.client.transport import Address, IceServer, TransportConfig
-from ringline.media.errors import ParseError
+from ringline.turn.errors import ParseError
+from ringline.turn.server_url import ServerUrl, parse_server_url
 
 __all__ = ["Gatherer", "local_addresses"]
 

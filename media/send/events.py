@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ringline.media.send.encode import PauseReason
 from ringline.media.send.limitation import LimitationReason
 from ringline.media.send.picture_state import PictureState
 
@@ -14,8 +13,6 @@ __all__ = [
     "SentPictureChanged",
     "SentPictureState",
     "TargetBitrateChanged",
-    "VideoPaused",
-    "VideoResumed",
 ]
 
 
@@ -29,21 +26,6 @@ class TargetBitrateChanged:
     """
 
     bitrate: int
-
-
-@dataclass(frozen=True, slots=True)
-class VideoPaused:
-    """No picture is sent any more, and why."""
-
-    mid: str
-    reason: PauseReason
-
-
-@dataclass(frozen=True, slots=True)
-class VideoResumed:
-    """Pictures are sent again."""
-
-    mid: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,11 +71,4 @@ class SentPictureState:
     reason: LimitationReason
 
 
-SendEvent = (
-    TargetBitrateChanged
-    | VideoPaused
-    | VideoResumed
-    | SentPictureChanged
-    | SentPictureState
-    | CpuLimitChanged
-)
+SendEvent = TargetBitrateChanged | SentPictureChanged | SentPictureState | CpuLimitChanged

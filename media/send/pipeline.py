@@ -61,7 +61,7 @@ from ringline.media.rtp.rtcp import (
     SourceDescription,
     TransportFeedback,
 )
-from ringline.media.send.encode import EncodeConfig, PauseReason, SkipReason
+from ringline.media.send.encode import EncodeConfig, SkipReason
 from ringline.media.send.encode_job import VideoEncodeJob
 from ringline.media.send.events import (
     CpuLimitChanged,
@@ -69,8 +69,6 @@ from ringline.media.send.events import (
     SentPictureChanged,
     SentPictureState,
     TargetBitrateChanged,
-    VideoPaused,
-    VideoResumed,
 )
 from ringline.media.send.pace import Outgoing, PaceConfig, Pacer, Priority
 from ringline.media.send.packetize import header_size
@@ -632,12 +630,10 @@ class SendPipeline:
         )
         share = lasting.video if target >= settled else allocate(target, demand).video
         for stream in active:
-            before: PauseReason | None = stream.encode.paused
             stream.stats.target_bitrate = share // len(active)
             stream.encode.set_bitrate(
                 stream.stats.target_bitrate, settled, now, settled=lasting.video // len(active)
             )
-            self._announce(stream, before)
             self._limit(stream, now)
             if stream.encode.source_pixels:
                 self._watch(stream, lasting.video // len(active), now)
@@ -675,13 +671,6 @@ class SendPipeline:
         if state is not None:
             reason = "bandwidth" if reason == "none" else reason
             self._events.append(SentPictureState(stream.parameters.mid, state, reason))
-
-    def _announce(self, stream: VideoStream, before: PauseReason | None) -> None:
-        after, mid = stream.encode.paused, stream.parameters.mid
-        if after is not None and before is None:
-            self._events.append(VideoPaused(mid, after))
-        elif after is None and before is not None:
-            self._events.append(VideoResumed(mid))
 
     def _limit(self, stream: VideoStream, now: float) -> None:
         before, reason = stream.limitation.reason, stream.encode.limitation

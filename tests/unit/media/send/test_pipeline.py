@@ -22,7 +22,8 @@ from ringline.media.rtp.rtcp import (
 )
 from ringline.media.rtp.rtx import unwrap_rtx
 from ringline.media.rtp.vp8 import ReferenceMark, Vp8Descriptor, is_key_frame
-from ringline.media.send.events import SentPictureChanged, VideoPaused, VideoResumed
+from ringline.media.send.events import SentPictureChanged, SentPictureState
+from ringline.media.send.picture_state import PictureState
 from ringline.media.send.pipeline import SendConfig, SendPipeline
 
 AUDIO, VIDEO, RTX = 0xA, 0xB, 0xC
@@ -274,14 +275,13 @@ def test_the_picture_pauses_with_a_reason_and_resumes(virtual_call: Any) -> None
     call = virtual_call(up="rate=45,delay=30;20:rate=500")
     call.connect()
     call.run(20.0)
-    paused = [event for event in call.events if isinstance(event, VideoPaused)]
-    assert paused
-    assert paused[0].reason.value == "the network is too slow for a picture"
+    states = [event for event in call.events if isinstance(event, SentPictureState)]
+    assert states[-1].state is PictureState.PAUSED
+    assert states[-1].reason == "bandwidth"
     assert media(call, AUDIO, start=19.0)
     call.run(40.0)
-    assert isinstance(
-        [e for e in call.events if isinstance(e, VideoPaused | VideoResumed)][-1], VideoResumed
-    )
+    states = [event for event in call.events if isinstance(event, SentPictureState)]
+    assert states[-1].state < PictureState.PAUSED
     assert media(call, VIDEO, start=38.0)
 
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ringline.client.server_url import MAX_URL_LENGTH, ServerUrl, parse_server_url
-from ringline.media.errors import ParseError
+from ringline.turn.errors import ParseError
+from ringline.turn.server_url import MAX_URL_LENGTH, ServerUrl, parse_server_url
 
 
 @pytest.mark.parametrize(

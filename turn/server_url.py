@@ -13,7 +13,7 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-from ringline.media.errors import ParseError
+from ringline.turn.errors import ParseError
 
 __all__ = ["MAX_URL_LENGTH", "ServerUrl", "parse_server_url"]
 
