@@ -460,10 +460,17 @@ class CheckList(Generic[SocketT]):
         ):
             distrust = min(config.distrust_for * 2**failed.failures, config.longest_distrust)
             for pair in self._pairs:
-                if pair.foundation == failed.foundation and pair.proved_since is None:
+                if pair.proved_since is not None:
+                    continue
+                if pair.foundation == failed.foundation:
                     pair.failed_at = now
                     pair.distrusted_until = now + distrust
                     pair.failures = min(pair.failures + 1, 10)
+                else:
+                    # It may hang on the same relay: asked with the others, it did not answer.  By
+                    # the end of this it has answered, or does not count as alive any more.
+                    until = now + self.config.alive_for
+                    pair.distrusted_until = max(pair.distrusted_until, until)
 
     # Which pair is selected
 

@@ -137,6 +137,30 @@ def test_a_dead_pair_is_left_within_seven_tenths_of_a_second(
     assert max(gaps) < 0.8
 
 
+@pytest.mark.parametrize("died_at", [10.0 + step / 4 for step in range(20)])
+def test_a_preferred_pair_that_died_with_it_is_not_tried_first(died_at: float) -> None:
+    """Of four pairs over two relays on either side, three die with one relay."""
+    call = Call(dies(died_at), works)
+    call.paths["half"] = dies(died_at)
+    call.checks.add_pair("first", THERE, priority=3, direct=False, now=0.0)
+    call.checks.add_pair("half", THERE, priority=2, direct=False, now=0.0)
+    call.data_every(0.02, until=40.0)
+    call.run(30.0)
+    ((moved_at, where),) = call.moves_after(5.0)
+    assert where == "second"
+    assert moved_at < died_at + 0.75
+
+
+def test_a_pair_that_was_silent_for_a_moment_may_be_chosen_again() -> None:
+    call = Call(dies(10.0), works)
+    call.paths["half"] = dies(9.9, until=12.0)
+    call.checks.add_pair("first", THERE, priority=3, direct=False, now=0.0)
+    call.checks.add_pair("half", THERE, priority=2, direct=False, now=0.0)
+    call.data_every(0.02, until=60.0)
+    call.run(40.0)
+    assert [where for _, where in call.moves_after(5.0)] == ["second", "half"]
+
+
 def test_a_word_that_nobody_listens_makes_it_quicker_but_proves_nothing() -> None:
     call = Call(dies(10.0), works)
     call.data_every(0.02, until=30.0)
