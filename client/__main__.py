@@ -240,6 +240,10 @@ def serve(
         int, typer.Option(min=0, max=65535, help="UDP and TCP port of TURN; 0 takes a free one.")
     ] = 3478,
     turn: Annotated[bool, typer.Option("--turn/--no-turn", help="Run the TURN relay.")] = True,
+    turn_workers: Annotated[
+        int,
+        typer.Option(min=0, help="Processes that TURN has; 1 is this one, 0 is one for each core."),
+    ] = 1,
     turn_allow_peer: Annotated[
         list[str] | None,
         typer.Option(
@@ -291,7 +295,7 @@ def serve(
     json_lines: Json = False,
     verbose: Verbose = False,
 ) -> None:
-    """Run the server: signaling, the page for browsers, and the TURN relay, in one process."""
+    """Run the server: signaling, the page for browsers, and the TURN relay."""
 
     def run() -> None:
         from ringline.client import io_serve  # noqa: PLC0415
@@ -302,6 +306,7 @@ def serve(
             port=port,
             turn=turn,
             turn_port=turn_port,
+            turn_workers=turn_workers,
             turn_allow_peers=tuple(turn_allow_peer or ()),
             turn_urls=tuple(turn_url or ()),
             turn_secret_file=turn_secret_file,

@@ -37,6 +37,7 @@ class ServeOptions:
     port: int
     turn: bool
     turn_port: int
+    turn_workers: int
     turn_allow_peers: tuple[str, ...]
     turn_urls: tuple[str, ...]
     turn_secret_file: Path | None
@@ -68,6 +69,7 @@ async def serve(options: ServeOptions) -> None:
             port=options.port,
             turn=options.turn,
             turn_port=options.turn_port,
+            turn_workers=options.turn_workers,
             turn_allow_peers=allow_peers,
             turn_urls=options.turn_urls,
             turn_secret=_read_turn_secret(options.turn_secret_file),

@@ -8,6 +8,7 @@ from ringline.signaling.origin import check_origin
 from ringline.signaling.tokens import TokenKeys
 from ringline.signaling.wire import MAX_MESSAGE_BYTES
 from ringline.turn.errors import ParseError
+from ringline.turn.fleet import MAX_WORKERS
 from ringline.turn.server_url import parse_server_url
 
 __all__ = ["ServerConfig"]
@@ -54,10 +55,14 @@ class ServerConfig:
     """TCP port of page and WebSocket; 0 takes a free one."""
 
     turn: bool = True
-    """Run the TURN server in this process."""
+    """Run the TURN server too."""
 
     turn_port: int = 3478
     """UDP port of TURN, RFC 8489's; 0 takes a free one."""
+
+    turn_workers: int = 1
+    """Processes that TURN has; 1: this one, 0: one for each core.  More than one on Linux, which
+    spreads the clients of a port over them."""
 
     turn_allow_peers: tuple[str, ...] = ()
     """Special-purpose ranges that may be relayed to, such as ``127.0.0.0/8`` in a demo on one
@@ -66,7 +71,7 @@ class ServerConfig:
     turn_urls: tuple[str, ...] = ()
     """Other TURN servers that share ``turn_secret``, as ``turn:relay.example:3478?transport=udp``
     or ``turns:relay.example:5349``: a call with relays of two servers outlives the loss of one.
-    The earlier, the more preferred; the one in this process comes first."""
+    The earlier, the more preferred; the one beside this server comes first."""
 
     external_host: str | None = None
     """Host that clients reach TURN by.  :obj:`None`: the one that each client reached the
@@ -85,7 +90,7 @@ class ServerConfig:
 
     turn_secret: str | None = field(default=None, repr=False)
     """Shared with the TURN server; :obj:`None` makes a fresh one at each start, which is right
-    as long as TURN runs in this process."""
+    as long as TURN runs beside this server."""
 
     # Sessions
 
@@ -182,6 +187,8 @@ class ServerConfig:
         for name in _POSITIVE:
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name}: expected more than 0, got {getattr(self, name)}")
+        if not 0 <= self.turn_workers <= MAX_WORKERS:
+            raise ValueError(f"turn_workers: expected 0 to {MAX_WORKERS}, got {self.turn_workers}")
         if self.min_ring_time > self.max_ring_time:
             raise ValueError(
                 f"min_ring_time: {self.min_ring_time} is above max_ring_time {self.max_ring_time}"

@@ -30,7 +30,7 @@ def turn_minter(
 
     Args:
         secret: Shared with all of them.
-        port: UDP and TCP port of the one in this process; :obj:`None` if there is none.
+        port: UDP and TCP port of the one beside this server; :obj:`None` if there is none.
         lifetime: Seconds that a credential is good for.
         external_host: Its host; :obj:`None` for the one that the client reached us by.
         wallclock: Gives Unix seconds.

@@ -42,7 +42,8 @@ from ringline.signaling.ice_servers import no_ice_servers, turn_minter
 from ringline.signaling.io_websocket_server import WebSocketServer
 from ringline.signaling.metrics import MetricsPage
 from ringline.signaling.page_files import PageFile, content_security_policy, read_page
-from ringline.turn import ConfigError, ListenError, TurnConfig, TurnService
+from ringline.turn import ConfigError, ListenError, TurnConfig
+from ringline.turn.io_run import Serving, make_service
 
 __all__ = ["RinglineServer"]
 
@@ -82,10 +83,11 @@ class RinglineServer:
         self._metrics: Final = MetricsPage(
             self.hub,
             loop_lag=lambda: self._loop_lag,
-            turn_allocations=self._count_allocations if config.turn else None,
+            turn_allocations=(lambda: self._turn_allocations) if config.turn else None,
         )
         self._page: Final = read_page(_PAGE)
-        self._turn: TurnService | None = None
+        self._turn: Serving | None = None
+        self._turn_allocations = 0  # when they were last counted
         self._runner: web.AppRunner | None = None
         self._port = config.port
         self._loop_lag = 0.0
@@ -219,18 +221,17 @@ class RinglineServer:
     async def _handle_shutdown(self, _app: web.Application) -> None:
         await self._websockets.drain()
 
-    async def _start_turn(self) -> TurnService:
+    async def _start_turn(self) -> Serving:
         config = self._config
         host = await _turn_hosts(config.host)
         try:
-            return await TurnService.start(
-                TurnConfig(
-                    host=host,
-                    port=config.turn_port,
-                    secrets=(self._turn_secret,),
-                    allow_peers=config.turn_allow_peers,
-                )
+            turn = TurnConfig(
+                host=host,
+                port=config.turn_port,
+                secrets=(self._turn_secret,),
+                allow_peers=config.turn_allow_peers,
             )
+            return await make_service(turn, config.turn_workers).__aenter__()
         except (ConfigError, ListenError) as error:
             raise ServerStartError(str(error)) from None
 
@@ -250,6 +251,8 @@ class RinglineServer:
         )
 
     async def _handle_metrics(self, _request: web.Request) -> web.Response:
+        if self._turn is not None:
+            self._turn_allocations = (await self._turn.read_metrics()).allocations
         return web.Response(body=self._metrics.text(), headers={"Content-Type": _METRICS_TYPE})
 
     # ---------------------------------------------------------------- parts
@@ -264,9 +267,6 @@ class RinglineServer:
         """
         if self._turn is not None:
             self._turn.end_call(call)
-
-    def _count_allocations(self) -> int:
-        return 0 if self._turn is None else self._turn.metrics.allocations
 
     async def _watch_lag(self) -> None:
         loop = asyncio.get_running_loop()

@@ -8,6 +8,7 @@ as the credential could still be good.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Final
 
 from ringline.turn.deadlines import Deadlines
@@ -38,6 +39,9 @@ class EndedCalls:
 
     def __len__(self) -> int:
         return len(self._known)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._known)
 
     def __contains__(self, call: str | None) -> bool:
         return call in self._known

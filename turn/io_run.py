@@ -25,13 +25,14 @@ from typing import Final, Protocol, Self
 
 from aiohttp import web
 
+from ringline.turn.config import TurnConfig
 from ringline.turn.errors import ConfigError, ListenError
 from ringline.turn.exposition import CONTENT_TYPE, Exposition
 from ringline.turn.io_service import TurnService
 from ringline.turn.metrics import TurnMetrics
 from ringline.turn.settings import RunConfig, Settings
 
-__all__ = ["Serving", "run_service"]
+__all__ = ["Serving", "make_service", "run_service"]
 
 logger = logging.getLogger(__name__)
 
@@ -71,6 +72,9 @@ class Serving(Protocol):
     def deny_own_port(self, port: int) -> None:
         """Let no client reach a port that this process listens on."""
 
+    def end_call(self, call: str) -> None:
+        """Let the allocations end that were made with credentials for this call."""
+
     def drain(self) -> None:
         """Allow no new allocation from now on."""
 
@@ -79,6 +83,9 @@ class Serving(Protocol):
 
     async def read_metrics(self) -> TurnMetrics:
         """Return the counters."""
+
+    async def close(self) -> None:
+        """End; harmless when it has."""
 
     async def __aenter__(self) -> Self:
         """Begin to serve."""
@@ -109,7 +116,7 @@ async def run_service(
 
     """
     stop = _Signals()
-    async with _make_service(settings) as service:
+    async with make_service(settings.turn, settings.run.workers) as service:
         page = await _open_page(service, settings.run)
         try:
             stop.listen(service)
@@ -125,19 +132,25 @@ async def run_service(
                 await page.cleanup()
 
 
-def _make_service(settings: Settings) -> Serving:
-    """Return one process or several, as is wanted and possible."""
-    count = settings.run.workers or len(os.sched_getaffinity(0) if _CAN_SHARE else (0,))
+def make_service(config: TurnConfig, workers: int) -> Serving:
+    """Return a server of one process or several, as is wanted and possible, not yet open.
+
+    Args:
+        config: How it behaves.
+        workers: How many processes; 0: one for each core.
+
+    """
+    count = workers or len(os.sched_getaffinity(0) if _CAN_SHARE else (0,))
     if count > 1 and _CAN_SHARE:
         from ringline.turn.io_workers import Workers  # noqa: PLC0415 - not everywhere
 
-        return Workers(settings.turn, count)
+        return Workers(config, count)
     if count > 1:
         logger.warning(
             "TURN: workers: this system does not spread a port's clients over processes; "
             "one serves all of them"
         )
-    return TurnService(settings.turn)
+    return TurnService(config)
 
 
 class _Signals:

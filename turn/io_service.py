@@ -115,7 +115,8 @@ class TurnService:
         self._plane: DataPlane | None = None
         self._core: TurnServer | None = None
         self._peers: PeerStreams | None = None  # where relays over TCP are on
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: asyncio.Handle | None = None
+        self._due: float | None = None  # when that is; uvloop's own does not tell if it is now
         self._resender: asyncio.TimerHandle | None = None
         self._loop: Final = asyncio.get_running_loop()
 
@@ -252,7 +253,8 @@ class TurnService:
         """Let the allocations end that were made with credentials for this call.
 
         They go on for ``call_end_grace`` seconds; new ones are refused from now on.  Harmless for
-        a call that has none, or when said twice.
+        a call that has none, or when said twice.  A worker speaks for itself: who has several
+        tells :meth:`Workers.end_call <ringline.turn.io_workers.Workers.end_call>`.
         """
         core = self._running()
         core.handle_call_ended(call, self._loop.time())
@@ -367,7 +369,7 @@ class TurnService:
         """Close every socket; allocations end without a word.  Harmless when closed already."""
         if self._timer is not None:
             self._timer.cancel()
-            self._timer = None
+            self._timer = self._due = None
         await self._close_streams()
         if self._peers is not None:
             self._peers.close()
@@ -643,15 +645,15 @@ class TurnService:
     def _arm(self, core: TurnServer) -> None:
         """Set the one timer to when the core wants it; on the data path that is one comparison."""
         due = core.poll_timeout()
-        timer = self._timer
-        if timer is not None:
-            if timer.when() == due:
-                return
-            timer.cancel()
+        if due == self._due:
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+        self._due = due
         self._timer = None if due is None else self._loop.call_at(due, self._on_timer, core)
 
     def _on_timer(self, core: TurnServer) -> None:
-        self._timer = None
+        self._timer = self._due = None
         core.handle_timeout(self._loop.time())
         self._perform(core)
         self._arm(core)

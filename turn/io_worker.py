@@ -6,6 +6,7 @@ It is told everything by one socket, a line of JSON at a time: first what it is,
     drain      no new allocations
     reload     certificate and key are read again
     deny_own_port    no client reaches that port
+    end_call   its allocations end after the grace
 
 The end of that socket is the end of the worker: without its supervisor it would hold a port that
 nobody can take over.  Signals are the supervisor's; here they are ignored.
@@ -48,6 +49,8 @@ async def _serve(control: socket.socket) -> None:
         async with TurnService(restore_turn(start["config"]), place=_place(start)) as service:
             for port in start["denied_ports"]:
                 service.deny_own_port(port)
+            for call in start["ended_calls"]:
+                service.end_call(call)
             if start["draining"]:
                 service.drain()
             _say(writer, {"type": "open"})
@@ -101,6 +104,8 @@ def _do(service: TurnService, order: dict[str, Any], writer: asyncio.StreamWrite
                 logger.error("TURN: %s; the old certificate stays", error)  # noqa: TRY400
         case "deny_own_port":
             service.deny_own_port(order["port"])
+        case "end_call":
+            service.end_call(order["call"])
         case what:
             logger.error("TURN: a worker does not know how to %r", what)
 

@@ -31,6 +31,7 @@ from typing import Any, Final, Self, TypeAlias
 
 from ringline.turn.addresses import format_address
 from ringline.turn.config import TurnConfig, part_of
+from ringline.turn.ended_calls import EndedCalls
 from ringline.turn.errors import ConfigError, ListenError
 from ringline.turn.fleet import Fleet, shared_size
 from ringline.turn.io_link import FileLock, map_memory, open_memory, open_pair
@@ -69,6 +70,9 @@ class Workers:
         self._count: Final = count
         self._draining = False
         self._denied_ports: Final[list[int]] = []
+        self._ended_calls: Final = EndedCalls(
+            grace=config.call_end_grace, remembered=config.max_credential_lifetime
+        )
         self._workers: Final[list[_Worker]] = []
         self._tasks: Final[list[asyncio.Task[None]]] = []
         self._descriptors: Final = contextlib.ExitStack()
@@ -150,13 +154,25 @@ class Workers:
 
     def _state(self) -> dict[str, Any]:
         """Return what a new worker has to know of what was said before it came."""
-        return {"draining": self._draining, "denied_ports": self._denied_ports}
+        return {
+            "draining": self._draining,
+            "denied_ports": self._denied_ports,
+            "ended_calls": list(self._ended_calls),
+        }
 
     def drain(self) -> None:
         """Allow no new allocation from now on; those that are there go on."""
         self._draining = True
         for worker in self._workers:
             worker.tell("drain")
+
+    def end_call(self, call: str) -> None:
+        """Let the allocations of a call end, whichever worker has them; as of a ``TurnService``."""
+        now = asyncio.get_running_loop().time()
+        self._ended_calls.pop_due(now)  # here only to forget: the workers end the allocations
+        self._ended_calls.add(call, now)
+        for worker in self._workers:
+            worker.tell("end_call", call=call)
 
     def reload(self) -> None:
         """Let all workers read certificate and key again.
@@ -262,6 +278,7 @@ class _Worker:
         self._reader: asyncio.StreamReader | None = None
         self._writer: asyncio.StreamWriter | None = None
         self._asking: Final = asyncio.Lock()
+        self._listens = False  # it has been told what it is, and reads what to do
         self.is_up = False
         self.metrics = TurnMetrics()  # of this process, when it was last asked
         self.retired: Final = TurnMetrics()  # of those before it
@@ -310,6 +327,7 @@ class _Worker:
             "log_style": _log_style(root),
         }
         self._say(self._start | log | state)
+        self._listens = True
         answer = await self._listen(_START_PATIENCE)
         if answer is None:
             self._kill()  # its end is waited for, and it may never come by itself
@@ -319,8 +337,8 @@ class _Worker:
         self.is_up = True
 
     def tell(self, what: str, **fields: object) -> None:
-        """Tell it to do something, if it is there."""
-        if self.is_up:
+        """Tell it to do something, if it is there; while it starts it is done afterwards."""
+        if self._listens:
             self._say({"do": what} | fields)
 
     async def look(self) -> None:
@@ -343,7 +361,7 @@ class _Worker:
         try:
             return f"ended with {await self._process.wait()}"  # a signal's number is below 0
         finally:
-            self.is_up = False
+            self.is_up = self._listens = False
             looking.cancel()
             if self._writer is not None:
                 self._writer.close()
@@ -356,7 +374,7 @@ class _Worker:
 
     async def end(self) -> None:
         """End the process."""
-        self.is_up = False
+        self.is_up = self._listens = False
         if self._writer is not None:
             self._writer.close()
         if self._process is not None:

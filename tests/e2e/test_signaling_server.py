@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import json
 import os
 import signal
@@ -65,8 +66,8 @@ class Person:
 
 
 @pytest.fixture
-async def server() -> AsyncIterator[RinglineServer]:
-    async with RinglineServer(CONFIG) as running:
+async def server(request: pytest.FixtureRequest) -> AsyncIterator[RinglineServer]:
+    async with RinglineServer(getattr(request, "param", CONFIG)) as running:
         yield running
 
 
@@ -96,6 +97,11 @@ async def cut(server: RinglineServer) -> None:
     await asyncio.sleep(0)
 
 
+@pytest.mark.parametrize(
+    "server",
+    [CONFIG, pytest.param(dataclasses.replace(CONFIG, turn_workers=2), id="two TURN workers")],
+    indirect=True,
+)
 async def test_a_call_from_invite_to_hang_up(
     server: RinglineServer, ann: Person, bob: Person
 ) -> None:

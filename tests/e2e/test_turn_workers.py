@@ -10,13 +10,22 @@ import signal
 import socket
 import ssl
 import sys
+import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from ringline.turn import ConfigError, DropReason, ListenError, TurnConfig, TurnService
+from ringline.turn import (
+    ConfigError,
+    Credential,
+    DropReason,
+    ListenError,
+    TurnConfig,
+    TurnService,
+    mint,
+)
 from ringline.turn.attributes import (
     CHANNEL_NUMBER,
     ERROR_CODE,
@@ -70,7 +79,11 @@ def config(**settings: object) -> TurnConfig:
 class Wire:
     """A client on a UDP socket."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, credential: Credential | None = None) -> None:
+        self.username, self.key = "ann", KEY
+        if credential is not None:
+            self.username = credential.username
+            self.key = long_term_key(credential.username, "ringline", credential.password)
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.socket.bind(("127.0.0.1", 0))
         self.socket.connect(("127.0.0.1", port))
@@ -87,8 +100,8 @@ class Wire:
         for attribute, value in values:
             message.add(attribute, value)  # type: ignore[arg-type] # pairs as they belong together
         if self.nonce:
-            message.add(USERNAME, "ann").add(REALM, "ringline").add(NONCE, self.nonce)
-        self.socket.send(message.serialize(integrity_key=KEY if self.nonce else None))
+            message.add(USERNAME, self.username).add(REALM, "ringline").add(NONCE, self.nonce)
+        self.socket.send(message.serialize(integrity_key=self.key if self.nonce else None))
         return Message.parse(await self.receive())
 
     async def allocate(self, *values: tuple[object, object]) -> Message:
@@ -123,14 +136,16 @@ async def replaced(server: Workers, dead: set[int]) -> None:
 
 
 @contextlib.asynccontextmanager
-async def clients_of_both(server: Workers) -> AsyncIterator[tuple[Wire, Wire]]:
+async def clients_of_both(
+    server: Workers, credential: Credential | None = None
+) -> AsyncIterator[tuple[Wire, Wire]]:
     """Give a client of the first worker, and one of the second."""
     found: dict[int, Wire] = {}
     wires: list[Wire] = []
     try:
         while len(found) < 2:  # each is as likely; 2 ^ -60 is what a hang needs
             assert len(wires) < 60
-            wires.append(Wire(server.port))
+            wires.append(Wire(server.port, credential))
             await wires[-1].allocate()
             found.setdefault(worker_of(wires[-1]), wires[-1])
         yield found[0], found[1]
@@ -270,6 +285,33 @@ async def test_a_dead_worker_is_replaced_and_the_others_keep_their_calls() -> No
         after = await server.read_metrics()
         assert after.allocations_created == before.allocations_created + 1  # none is forgotten
         assert after.allocations <= before.allocations
+
+
+async def test_a_call_that_ended_is_over_at_all_workers_and_their_successors() -> None:
+    credential = mint("secret", user="ann", call="3f2a", expires_at=time.time() + 600)
+    other = mint("secret", user="ann", call="77", expires_at=time.time() + 600)
+    async with (
+        serving(secrets=("secret",), call_end_grace=0.0) as server,
+        clients_of_both(server, credential) as clients,
+        clients_of_both(server, other) as others,
+    ):
+        server.end_call("3f2a")
+        await server.read_metrics()  # comes after it on the same socket
+        for client in clients:
+            answer = await client.ask(Method.REFRESH)
+            assert (answer.get(ERROR_CODE) or (0,))[0] == 437
+            answer = await client.ask(Method.ALLOCATE, UDP)
+            assert (answer.get(ERROR_CODE) or (0,))[0] == 403
+        for client in others:
+            assert (await client.ask(Method.REFRESH)).message_class is MessageClass.SUCCESS
+        before = set(server.pids)
+        for pid in before:
+            os.kill(pid, signal.SIGKILL)
+        server.end_call("77")  # while nobody is there to hear it
+        await replaced(server, before)
+        for client in (*clients, *others):
+            answer = await client.ask(Method.ALLOCATE, UDP)
+            assert (answer.get(ERROR_CODE) or (0,))[0] == 403
 
 
 async def test_a_taken_port_and_too_few_ports_are_named() -> None:
