@@ -4,6 +4,11 @@ In this order of preference: the packet itself; the coarse copy in the packet be
 in-band FEC, RFC 6716 §2.1.7); the codec's own concealment, which goes on from the sound so far
 and fades out after 60 ms, since a held vowel turns into a buzz; noise like the background's
 (:mod:`.comfort_noise`).
+
+When sound comes back, the decoder joins it to what it made up.  NetEq's *merge*, which looks for
+the lag at which the two fit and fades there, is for codecs that do not: behind Opus it gains
+nothing (at 5 and 10 % loss PESQ fell by up to 0.3, by 0.01 to 0.06 with the fade alone).  What is
+left to us is the level, where ours has faded.
 """
 
 from __future__ import annotations
@@ -63,8 +68,8 @@ class ConcealConfig:
     """Samples (40 ms) in which it then fades to comfort noise."""
 
     ramp: int = 240
-    """Samples (5 ms) over which sound comes back after silence: short enough to keep a
-    consonant's onset, long enough not to click."""
+    """Samples (5 ms) over which sound comes back from what it had faded to: short enough to keep
+    a consonant's onset, long enough not to click."""
 
     quiet_level: float = 150.0
     """Root mean square (of 32767) below which a frame is always quiet: -47 dBFS, room noise."""
@@ -137,10 +142,7 @@ class Concealer:
             return _to_samples(self._noise.make(samples))
         if begun + samples <= self._config.fade_after:
             return sound
-        position = np.arange(begun, begun + samples)
-        gain = np.clip((silent_after - position) / self._config.fade_over, 0.0, 1.0)
-        # Two sounds that are not alike: their powers add up, so these make an even fade.
-        return _to_samples(sound * gain + self._noise.make(samples) * np.sqrt(1.0 - gain * gain))
+        return self._mix(sound, self._gain(np.arange(begun, begun + samples)))
 
     def is_quiet(self, samples: Samples) -> bool:
         """Tell whether a seam within these samples is not heard; learns levels and background."""
@@ -155,16 +157,26 @@ class Concealer:
         return is_quiet
 
     def _come_back(self, samples: Samples) -> Samples:
-        """Ramp real sound in after silence; the decoder itself blends after concealment."""
-        silent_after = self._config.fade_after + self._config.fade_over
-        if self._made_up >= silent_after:
-            length = min(self._config.ramp, len(samples))
-            samples = samples.copy()
-            gain = np.linspace(0.0, 1.0, length)
-            noise = self._noise.make(length) * np.sqrt(1.0 - gain * gain)
-            samples[:length] = _to_samples(samples[:length] * gain + noise)
+        """Return real sound at the level that what was made up has faded to, rising to its own.
+
+        The decoder goes on from what it made up, not from what we faded of it.
+        """
+        start = float(self._gain(np.array([self._made_up]))[0])
         self._made_up = 0
-        return samples
+        if start == 1.0:
+            return samples
+        length = min(self._config.ramp, len(samples))
+        risen = self._mix(samples[:length], np.linspace(start, 1.0, length))
+        return np.concatenate((risen, samples[length:]))
+
+    def _gain(self, position: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Return the share of the decoder's sound so many samples after the last real one."""
+        silent_after = self._config.fade_after + self._config.fade_over
+        return np.clip((silent_after - position) / self._config.fade_over, 0.0, 1.0)
+
+    def _mix(self, sound: Samples, gain: NDArray[np.float64]) -> Samples:
+        """Fade between sound and comfort noise: they are not alike, so their powers add up."""
+        return _to_samples(sound * gain + self._noise.make(len(sound)) * np.sqrt(1.0 - gain * gain))
 
 
 def mean_square(samples: Samples) -> float:

@@ -62,6 +62,24 @@ def test_sound_comes_back_by_a_ramp_after_silence_only() -> None:
     assert (back[240:] == 10_000).all()
 
 
+def test_sound_comes_back_from_the_level_that_the_fade_has_reached() -> None:
+    """The decoder goes on at full level, which would be a step of half of it after 80 ms."""
+    for length in (FRAME, 120):  # 120: a packet shorter than the ramp
+        concealer = Concealer(Decoder())
+        for _ in range(4):
+            last = concealer.conceal()
+        assert 490 <= last[-1] <= 510
+        back = concealer.recover(b"\x02", length)
+        assert back is not None
+        assert len(back) == length
+        assert back[0] == 2_500  # the half of 5,000
+        assert (np.diff(back.astype(int)) >= 0).all()
+        assert back[-1] == 5_000
+        following = concealer.decode(b"\x01")
+        assert following is not None
+        assert (following == 10_000).all()
+
+
 def test_a_damaged_packet_is_counted_and_is_none() -> None:
     concealer = Concealer(Decoder())
     assert concealer.decode(b"\xff") is None
