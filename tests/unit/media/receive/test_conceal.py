@@ -66,9 +66,8 @@ def test_sound_comes_back_from_the_level_that_the_fade_has_reached() -> None:
     """The decoder goes on at full level, which would be a step of half of it after 80 ms."""
     for length in (FRAME, 120):  # 120: a packet shorter than the ramp
         concealer = Concealer(Decoder())
-        for _ in range(4):
-            last = concealer.conceal()
-        assert 490 <= last[-1] <= 510
+        faded = [concealer.conceal() for _ in range(4)]
+        assert 490 <= faded[-1][-1] <= 510
         back = concealer.recover(b"\x02", length)
         assert back is not None
         assert len(back) == length
