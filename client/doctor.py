@@ -17,6 +17,7 @@ __all__ = [
     "Finding",
     "Level",
     "judge_codec",
+    "judge_dred",
     "judge_library",
     "judge_python",
     "required_libraries",
@@ -125,6 +126,12 @@ def judge_codec(implementation: Implementation) -> Finding:
         )
     where = f", {implementation.origin}: {implementation.path}" if implementation.path else ""
     return Finding(area, Level.OK, f"{implementation.name} native{where}")
+
+
+def judge_dred(*, found: bool) -> Finding:
+    """Tell whether libopus has deep redundancy; calls do without."""
+    text = "libopus has it; calls do not send it yet" if found else "libopus was built without it"
+    return Finding("DRED", Level.OK, text)
 
 
 def worst_level(findings: Iterable[Finding]) -> Level:

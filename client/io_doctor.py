@@ -18,6 +18,7 @@ from ringline.client.doctor import (
     Finding,
     Level,
     judge_codec,
+    judge_dred,
     judge_library,
     judge_python,
     required_libraries,
@@ -73,8 +74,10 @@ def _look_at_libraries() -> Iterator[Finding]:
 def _look_at_codecs() -> Iterator[Finding]:
     from ringline.media.codecs.registry import CodecRegistry  # noqa: PLC0415 - may be missing
 
-    for implementation in CodecRegistry().implementations:
+    codecs = CodecRegistry()
+    for implementation in codecs.implementations:
         yield judge_codec(implementation)
+    yield judge_dred(found=codecs.has_dred)
 
 
 def _look_at_devices() -> Iterator[Finding]:

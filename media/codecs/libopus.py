@@ -25,8 +25,10 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final
 
+from ringline.media.codecs.opus_dred import has_dred
 from ringline.media.codecs.shared_library import LibraryOrigin, SharedLibrary, find_libraries
 from ringline.media.errors import CodecError, LibraryError
+from ringline.media.units import AUDIO_CLOCK_RATE
 
 __all__ = ["Libopus"]
 
@@ -43,6 +45,7 @@ class Libopus:
     Attributes:
         library: The file in use.
         version: As the library words it: ``libopus 1.6.1``.
+        has_dred: Whether it has deep redundancy (:mod:`.opus_dred`).
         encode: ``opus_encode(state, samples, count, out, size)``, addresses as integers.
         decode: ``opus_decode(state, packet or None, length, out, count, use_redundancy)``.
         encoder_ctl: ``opus_encoder_ctl(state, request, argument)``; the argument is a ctypes
@@ -74,6 +77,9 @@ class Libopus:
         )
         self.encoder_ctl: Final[Callable[..., int]] = handle["opus_encoder_ctl"]
         self.encoder_ctl.argtypes = (pointer, integer)
+        encoder = self.new_encoder(AUDIO_CLOCK_RATE, 1, opuslib.APPLICATION_VOIP)
+        self.has_dred: Final = has_dred(handle, encoder)
+        self.destroy_encoder(encoder)
 
     @classmethod
     def load(cls, environment: Mapping[str, str]) -> Libopus:

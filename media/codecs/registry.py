@@ -83,6 +83,11 @@ class CodecRegistry:
                 logger.debug("codec %s", implementation)
 
     @property
+    def has_dred(self) -> bool:
+        """Whether libopus has deep redundancy (:mod:`.opus_dred`)."""
+        return self._libopus is not None and self._libopus.has_dred
+
+    @property
     def implementations(self) -> tuple[Implementation, ...]:
         """What is in use, one for each codec."""
         return (self._vp8, self._opus)

@@ -9,6 +9,7 @@ from ringline.client.doctor import (
     Finding,
     Level,
     judge_codec,
+    judge_dred,
     judge_library,
     judge_python,
     required_libraries,
@@ -78,6 +79,14 @@ def test_a_fallback_is_a_warning_that_says_why() -> None:
 def test_no_codec_is_a_problem() -> None:
     found = Implementation("opus", None, None, None, is_fallback=False, refused=("none there",))
     assert judge_codec(found).level is Level.PROBLEM
+
+
+def test_a_call_does_without_dred() -> None:
+    without, found = judge_dred(found=False), judge_dred(found=True)
+    assert (without.area, without.level, without.mend) == ("DRED", Level.OK, "")
+    assert without.text == "libopus was built without it"
+    assert found.level is Level.OK
+    assert found.text == "libopus has it; calls do not send it yet"
 
 
 def test_the_worst_level_counts() -> None:
