@@ -100,7 +100,7 @@ A file:
   tls_private_key = "key.pem"
 
 \b
-Signals: SIGHUP reads the certificate again; SIGTERM lets calls end first, a second one does not."""
+Signals: SIGHUP reads certificate and addresses again; SIGTERM drains, a second one does not."""
 
 MINT: Final = """Print a token that lets NAME into a server run without --dev.
 

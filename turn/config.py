@@ -91,7 +91,8 @@ class TurnConfig:
     """Highest relay port."""
 
     allow_peers: tuple[str, ...] = ()
-    """Ranges to open although they are special-purpose, like ``192.168.0.0/16`` for a LAN."""
+    """Ranges to open although they are special-purpose, like ``192.168.0.0/16`` for a LAN, or
+    this machine's own: its public addresses lead to relays alone unless opened here."""
 
     deny_peers: tuple[str, ...] = ()
     """Ranges to close although they are public; stronger than ``allow_peers``."""

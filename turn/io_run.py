@@ -2,7 +2,7 @@
 
 ::
 
-    SIGHUP           certificate and key are read again
+    SIGHUP           certificate, key and this machine's addresses are read again
     SIGTERM, SIGINT  drain: no new allocations; ends when the last one does, or at the limit
     a second one     ends at once
     GET /metrics     Prometheus
@@ -79,7 +79,7 @@ class Serving(Protocol):
         """Allow no new allocation from now on."""
 
     def reload(self) -> None:
-        """Read certificate and key again."""
+        """Read certificate, key and this machine's addresses again."""
 
     async def read_metrics(self) -> TurnMetrics:
         """Return the counters."""

@@ -41,6 +41,7 @@ from ringline.turn.commands import (
 )
 from ringline.turn.config import TurnConfig
 from ringline.turn.errors import ConfigError, ListenError
+from ringline.turn.io_interfaces import interface_addresses
 from ringline.turn.io_peer import PeerStreams
 from ringline.turn.io_socket import CAN_SET_DONT_FRAGMENT, open_udp, send_unfragmented
 from ringline.turn.io_stream import StreamListener
@@ -208,6 +209,7 @@ class TurnService:
             make_bucket=TokenBucket if self._plane is None else self._plane.make_bucket,
             fleet=None if self._place is None else self._place.fleet,
         )
+        self.read_interfaces()
         if self._place is not None:
             link = self._place.link
             self._loop.add_reader(link.fileno(), self._read_link, link, self._core)
@@ -265,16 +267,28 @@ class TurnService:
         self._running().deny_own_port(port)
 
     def reload(self) -> None:
-        """Read certificate and key again; connections that are open keep the old ones.
+        """Read again what may have changed: this machine's addresses, certificate and key.
+
+        Connections that are open keep the old certificate.
 
         Raises:
             ConfigError: If they cannot be read; the old ones stay in force.
 
         """
+        self.read_interfaces()
         if self._tls is not None:
             check_certificate(self._config)  # before the live one is touched
             _load_certificate(self._tls, self._config)
             logger.info("TURN: the certificate was read again")
+
+    def read_interfaces(self) -> None:
+        """Find out which addresses are ours, whatever they are used for: no client is led there.
+
+        Where the system does not tell, what was known stays.
+        """
+        hosts = interface_addresses()
+        if hosts is not None:
+            self._running().set_interfaces(hosts)
 
     async def _listen(self) -> None:
         """Open the UDP sockets and the listeners of connections, UDP and TCP on one port."""

@@ -4,7 +4,8 @@ It is told everything by one socket, a line of JSON at a time: first what it is,
 
     metrics    answered by a line with all counters
     drain      no new allocations
-    reload     certificate and key are read again
+    reload     certificate, key and the machine's addresses are read again
+    read_interfaces  the addresses alone
     deny_own_port    no client reaches that port
     end_call   its allocations end after the grace
 
@@ -102,6 +103,8 @@ def _do(service: TurnService, order: dict[str, Any], writer: asyncio.StreamWrite
                 service.reload()
             except ConfigError as error:
                 logger.error("TURN: %s; the old certificate stays", error)  # noqa: TRY400
+        case "read_interfaces":
+            service.read_interfaces()
         case "deny_own_port":
             service.deny_own_port(order["port"])
         case "end_call":

@@ -175,13 +175,18 @@ class Workers:
             worker.tell("end_call", call=call)
 
     def reload(self) -> None:
-        """Let all workers read certificate and key again.
+        """Let all workers read this machine's addresses, certificate and key again.
 
         Raises:
             ConfigError: If they cannot be read; the old ones stay in force.
 
         """
-        check_certificate(self._config)
+        try:
+            check_certificate(self._config)
+        except ConfigError:
+            for worker in self._workers:
+                worker.tell("read_interfaces")
+            raise
         for worker in self._workers:
             worker.tell("reload")
 

@@ -15,7 +15,8 @@ It answers, from the strongest rule down:
    not for clients, nor for who operates the server.
 4. *Ourselves*: any other address of ours leads only to relays of ours that are live.  Those are
    handed over inside the server, so that nothing else on this machine can be reached.
-5. *Special-purpose* ranges: denied.
+5. *Special-purpose* ranges: denied.  A public address of an interface of this machine is ours as
+   in 4, although no relay has used it yet.
 6. The rest, the public Internet: allowed.
 
 An address that holds another one must pass with both.
@@ -109,12 +110,17 @@ class PeerPolicy:
         self._special: Final = _Ranges(parse_networks(_SPECIAL))
         self._own_ports: Final = set(own_ports)
         self._own_hosts: Final[set[bytes]] = set()
+        self._interfaces: frozenset[bytes] = frozenset()
 
     def add_own_host(self, host: str) -> None:
         """Learn an address of this machine.  There are as many as it has interfaces."""
         self._own_hosts.add(pack_host(host))
         if self._fleet is not None:
             self._fleet.add_host(host)
+
+    def set_interfaces(self, hosts: Iterable[str]) -> None:
+        """Learn all addresses of this machine's interfaces; those of before are forgotten."""
+        self._interfaces = frozenset(pack_host(host) for host in hosts)
 
     def add_own_port(self, port: int) -> None:
         """Learn a port that this process listens on: no client is led there."""
@@ -136,12 +142,14 @@ class PeerPolicy:
         if packed in self._never or packed in self._deny:
             return Verdict.DENIED
         if packed in self._allow:
-            if port in self._own_ports and (packed in self._own_hosts or packed in self._special):
+            is_here = packed in self._own_hosts or packed in self._interfaces
+            if port in self._own_ports and (is_here or packed in self._special):
                 return Verdict.DENIED
             return Verdict.ALLOWED
-        if packed in self._own_hosts:
+        is_special = packed in self._special
+        if packed in self._own_hosts or (packed in self._interfaces and not is_special):
             return Verdict.DENIED if port in self._own_ports else Verdict.RELAYED_ONLY
-        return Verdict.DENIED if packed in self._special else Verdict.ALLOWED
+        return Verdict.DENIED if is_special else Verdict.ALLOWED
 
 
 def parse_networks(ranges: Iterable[str]) -> tuple[Network, ...]:

@@ -29,7 +29,7 @@ import logging
 import random
 import secrets
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Final
 
 from ringline.turn.addresses import Address, AddressFamily, ClientSocket
@@ -308,6 +308,13 @@ class TurnServer:
     def deny_own_port(self, port: int) -> None:
         """Let no client reach a port that this process listens on, whatever range is open."""
         self._policy.add_own_port(port)
+
+    def set_interfaces(self, hosts: Iterable[str]) -> None:
+        """Learn the addresses of this machine: no client is led there but to relays of ours.
+
+        Those told before are forgotten.
+        """
+        self._policy.set_interfaces(hosts)
 
     def drain(self) -> None:
         """Refuse new allocations from now on, naming another server if one is configured."""

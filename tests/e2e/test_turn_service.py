@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import logging
 import socket
 from collections.abc import Awaitable, Callable
 from typing import Self
 
+import ifaddr
 import pytest
 
 from ringline.turn import DropReason, ListenError, Message, TurnConfig, TurnService
@@ -26,7 +28,9 @@ from ringline.turn.attributes import (
     XOR_PEER_ADDRESS,
     XOR_RELAYED_ADDRESS,
 )
+from ringline.turn.io_interfaces import interface_addresses
 from ringline.turn.long_term import long_term_key
+from ringline.turn.peer_policy import Verdict
 from ringline.turn.stun import MessageClass, Method
 from tests.e2e.turn_planes import data_plane
 
@@ -233,6 +237,32 @@ async def test_rubbish_ends_nothing(caplog: pytest.LogCaptureFixture) -> None:
             answer = await wire.ask(server, request(Method.BINDING))
             assert answer.message_class is MessageClass.SUCCESS
         assert server.metrics.dropped[DropReason.MALFORMED] == 6
+
+
+async def test_it_knows_the_addresses_of_this_machine_and_looks_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    found = interface_addresses()
+    assert found is not None
+    assert "127.0.0.1" in found
+    for host in found:
+        assert str(ipaddress.ip_address(host)) == host  # canonical, and without a zone
+    adapters: list[ifaddr.Adapter] = []
+    monkeypatch.setattr("ifaddr.get_adapters", adapters.copy)
+    async with TurnService(config()) as server:
+        judge = server._running()._policy.judge
+        assert judge(("8.8.8.8", 5432)) is Verdict.ALLOWED
+        addresses = [ifaddr.IP("8.8.8.8", 24, "a"), ifaddr.IP(("2606:4700::1", 0, 2), 64, "a")]
+        adapters.append(ifaddr.Adapter("a", "a", addresses))
+        server.reload()
+        assert judge(("8.8.8.8", 5432)) is judge(("2606:4700::1", 1)) is Verdict.RELAYED_ONLY
+
+        def fail() -> None:
+            raise PermissionError
+
+        monkeypatch.setattr("ifaddr.get_adapters", fail)
+        server.reload()
+        assert judge(("8.8.8.8", 5432)) is Verdict.RELAYED_ONLY
 
 
 def port_is_taken(port: int) -> bool:

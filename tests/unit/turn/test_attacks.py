@@ -135,6 +135,23 @@ def test_our_own_listener_cannot_be_reached(make_bench: MakeBench, code_of: Code
     assert bench.server.metrics.dropped[DropReason.DENIED_PEER] == 1
 
 
+def test_a_service_on_another_address_of_this_machine_cannot_be_reached(
+    make_bench: MakeBench, code_of: CodeOf
+) -> None:
+    bench = make_bench(host="0.0.0.0")  # noqa: S104 - where it matters most
+    bench.server.set_interfaces(["8.8.8.8"])
+    ann = bench.client()
+    ann.allocate()
+    bound = (CHANNEL_NUMBER, 0x4000), (XOR_PEER_ADDRESS, ("8.8.8.8", 5432))
+    assert code_of(ann.ask(Method.CHANNEL_BIND, *bound)) == 403
+    # A relay of ours may be there one day, so that a permission can be had; it leads nowhere else.
+    assert code_of(ann.ask(Method.CREATE_PERMISSION, bound[1])) == 0
+    sent = Message(Method.SEND, MessageClass.INDICATION, bytes(12))
+    sent.add(XOR_PEER_ADDRESS, ("8.8.8.8", 5432)).add(DATA, b"select")
+    assert ann.send(sent.serialize()) == []
+    assert bench.from_peer(ann.port, b"answer", ("8.8.8.8", 5432)) == []
+
+
 def test_the_operators_port_cannot_be_reached(make_bench: MakeBench, code_of: CodeOf) -> None:
     """Coturn #1946: the page with metrics is nobody's peer, even where loopback is open."""
     bench = make_bench(allow_peers=("127.0.0.0/8",))

@@ -120,6 +120,22 @@ def test_an_address_of_ours_leads_to_relays_only() -> None:
     assert policy().judge(("::ffff:203.0.113.1", 50_000)) is Verdict.DENIED
 
 
+def test_an_interfaces_public_address_leads_to_relays_only_until_it_is_gone() -> None:
+    plain, opened = policy(), policy(allow=("8.8.8.0/24",))
+    for each in (plain, opened):
+        each.set_interfaces(["8.8.8.8", "2606:4700::1111", "127.0.0.1", "10.0.0.1", "fe80::1"])
+    for host in ("8.8.8.8", "2606:4700::1111"):
+        assert plain.judge((host, 50_000)) is Verdict.RELAYED_ONLY
+        assert plain.judge((host, 3478)) is Verdict.DENIED
+    for host in ("127.0.0.1", "10.0.0.1", "fe80::1", "64:ff9b::808:808"):
+        assert plain.judge((host, 50_000)) is Verdict.DENIED  # as ever
+    assert opened.judge(("8.8.8.8", 50_000)) is Verdict.ALLOWED
+    assert opened.judge(("8.8.8.8", 3478)) is Verdict.DENIED
+    plain.set_interfaces(["1.1.1.1"])
+    assert plain.judge(("8.8.8.8", 50_000)) is Verdict.ALLOWED
+    assert plain.judge(("1.1.1.1", 50_000)) is Verdict.RELAYED_ONLY
+
+
 def test_a_port_learnt_later_is_closed_too() -> None:
     opened = policy(allow=("127.0.0.0/8",))
     opened.add_own_port(9641)
