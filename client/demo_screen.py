@@ -1,7 +1,9 @@
 """Demo screen: what the demo prints while it runs and when it is over.
 
-On a terminal a table that renews itself; elsewhere a line for each direction and second; with
-``--json`` objects with a ``type``: ``progress``, ``state``, ``stats`` and, at the end, ``report``.
+On a terminal a table that renews itself, elsewhere a line for each direction and second; and a line
+for each change of a picture that network or device make.  With ``--json`` objects with a ``type``:
+``progress``, ``state``, ``stats``, ``picture`` (``direction``; ``state`` and ``cause`` as
+:mod:`.talk_output` has them) and, at the end, ``report``.
 """
 
 from __future__ import annotations
@@ -23,6 +25,14 @@ _HEADER: Final = (
     f"{'second':>6}  {'direction':<13} {'path':<7} {'size':>9} {'fps':>4} {'kbit/s':>11} "
     f"{'loss':>6} {'rtt':>7} {'latency':>8} {'frozen':>7} {'score':>5}"
 )
+
+
+_PICTURES: Final = {
+    "full": "picture is back",
+    "coarser": "picture becomes coarser: {cause}",
+    "smaller": "picture becomes smaller: {cause}",
+    "paused": "picture is paused: {cause}",
+}
 
 
 class DemoScreen:
@@ -51,6 +61,12 @@ class DemoScreen:
             return
         self._states[name] = state
         self._write({"type": "state", "name": name, "state": state}, "")
+
+    def handle_picture(self, direction: str, state: str, cause: str) -> None:
+        """Tell that the sender of a direction changed its picture, and why."""
+        text = _PICTURES.get(state, f"picture is {state}: {{cause}}").format(cause=cause)
+        entry = {"type": "picture", "direction": direction, "state": state, "cause": cause}
+        self._write(entry, f"{'':>6}  {direction:<13} {text}")
 
     def show_rows(
         self, directions: Mapping[str, Sequence[DirectionStats]], *, title: str = ""
@@ -151,6 +167,9 @@ class DemoScreen:
             self._print(text)
 
     def _print(self, text: str) -> None:
+        if self._live is not None:  # above the table
+            self._live.console.print(text, markup=False, highlight=False)
+            return
         self._stream.write(text + "\n")
         self._stream.flush()
 

@@ -230,6 +230,12 @@ class _Demo:
                     self._handle_row(name, entry)
                 case "state":
                     self._screen.handle_state(name, str(entry.get("state")))
+                case "picture" if entry.get("direction") == "sending":  # the other hears the same
+                    self._screen.handle_picture(
+                        f"{name} -> {_other(name)}",
+                        str(entry.get("state")),
+                        str(entry.get("cause")),
+                    )
                 case "ended":
                     if entry.get("impression") is not None:
                         self._impressions[name] = Impression(**entry["impression"])
@@ -246,7 +252,7 @@ class _Demo:
 
     def _handle_row(self, name: str, entry: dict[str, Any]) -> None:
         row = row_from_json(entry)
-        other = _CALLEE if name == _CALLER else _CALLER
+        other = _other(name)
         self._directions[f"{name} -> {other}"].handle_sender(row)
         self._directions[f"{other} -> {name}"].handle_receiver(row)
         network = f" over {self._options.network.name}" if self._options.network else ""
@@ -293,6 +299,10 @@ class _Demo:
         ]
         screen.show_result(sentences, problems, options.out, report)
         return ExitCode.ERROR if problems else ExitCode.OK
+
+
+def _other(name: str) -> str:
+    return _CALLEE if name == _CALLER else _CALLER
 
 
 @contextlib.contextmanager

@@ -52,6 +52,34 @@ def test_a_terminal_gets_a_table_that_stays() -> None:
     assert "640x360" in stream.getvalue()
 
 
+def test_a_change_of_the_picture_is_a_line_that_says_why() -> None:
+    stream = io.StringIO()
+    screen = DemoScreen(stream, json_lines=False)
+    screen.show_rows({"a -> b": [ROW]})
+    for state in ("coarser", "smaller", "paused", "full"):
+        screen.handle_picture("a -> b", state, "network")
+    screen.handle_picture("a -> b", "smaller", "device")
+    assert stream.getvalue().splitlines()[2:] == [
+        "        a -> b        picture becomes coarser: network",
+        "        a -> b        picture becomes smaller: network",
+        "        a -> b        picture is paused: network",
+        "        a -> b        picture is back",
+        "        a -> b        picture becomes smaller: device",
+    ]
+
+
+def test_a_change_of_the_picture_stands_above_the_table() -> None:
+    stream = Terminal()
+    screen = DemoScreen(stream, json_lines=False)
+    screen.show_rows({"a -> b": [ROW]})
+    screen.handle_picture("a -> b", "paused", "network")
+    screen.show_rows({"a -> b": [ROW]})
+    screen.end_table()
+    text = stream.getvalue()
+    assert text.count("picture is paused: network") == 1
+    assert text.index("picture is paused") < text.rindex("640x360")
+
+
 def test_scripts_get_every_step() -> None:
     stream = io.StringIO()
     screen = DemoScreen(stream, json_lines=True)
@@ -59,14 +87,23 @@ def test_scripts_get_every_step() -> None:
     screen.handle_state("lab", "ringing")
     screen.handle_state("lab", "ringing")  # said twice
     screen.show_rows({"a -> b": [ROW]})
+    screen.handle_picture("a -> b", "smaller", "device")
     report = make_report({"a -> b": [ROW]}, network="g3", problems=["bad"])
     screen.show_result(["words"], ["bad"], Path("out"), report)
     entries = [json.loads(line) for line in stream.getvalue().splitlines()]
-    assert [entry["type"] for entry in entries] == ["progress", "state", "stats", "report"]
+    assert [entry["type"] for entry in entries] == [
+        *("progress", "state", "stats", "picture", "report")
+    ]
     assert entries[2]["direction"] == "a -> b"
-    assert entries[3]["ok"] is False
-    assert entries[3]["folder"] == "out"
-    assert entries[3]["directions"]["a -> b"]["path"] == "direct"
+    assert entries[3] == {
+        "type": "picture",
+        "direction": "a -> b",
+        "state": "smaller",
+        "cause": "device",
+    }
+    assert entries[4]["ok"] is False
+    assert entries[4]["folder"] == "out"
+    assert entries[4]["directions"]["a -> b"]["path"] == "direct"
 
 
 def test_the_result_names_what_is_left_and_what_failed(tmp_path: Path) -> None:
