@@ -26,6 +26,7 @@ from ringline.client.errors import (
 from ringline.client.io_devices import default_camera, default_microphone
 from ringline.client.io_network import NetworkRates
 from ringline.client.io_signaling import SignalingConnection
+from ringline.client.io_trust import trust_authority
 from ringline.client.signaling_link import LinkState, StateChanged
 from ringline.media.codecs.registry import CodecRegistry
 from ringline.media.io_file import FileSource
@@ -113,7 +114,12 @@ class Client:
         name: Who we are, on a server in development mode.
         token: Who we are, on any other: a JWT that the server's operator gave.
         relay_only: Send media through the TURN relay even where a direct path works.
+        turn_ca: File with the certificate of a private authority, PEM, that ``turns:`` servers are
+            trusted by, beside the system's.
         config: Tuning.
+
+    Raises:
+        LocalError: If there is neither name nor token, or ``turn_ca`` cannot be used.
 
     Use it as ``async with Client(...) as me``.
 
@@ -126,14 +132,18 @@ class Client:
         name: str | None = None,
         token: str | None = None,
         relay_only: bool = False,
+        turn_ca: str | Path | None = None,
         config: ClientConfig | None = None,
     ) -> None:
         if name is None and token is None:
             raise LocalError("a client needs a name or a token")
         config = config or ClientConfig()
+        transport = config.call.transport
         if relay_only:
-            transport = replace(config.call.transport, policy="relay")
-            config = replace(config, call=replace(config.call, transport=transport))
+            transport = replace(transport, policy="relay")
+        if turn_ca is not None:
+            transport = replace(transport, turn_tls=trust_authority(Path(turn_ca)))
+        config = replace(config, call=replace(config.call, transport=transport))
         self._config: Final = config
         self._signaling: Final = SignalingConnection(
             url,

@@ -19,6 +19,7 @@ __all__ = [
     "Server",
     "Show",
     "Token",
+    "TurnCa",
     "Verbose",
     "Video",
 ]
@@ -73,6 +74,17 @@ Record = Annotated[
 Relay = Annotated[
     bool,
     typer.Option("--relay", help="Send through the TURN relay even where a direct path works."),
+]
+TurnCa = Annotated[
+    Path | None,
+    typer.Option(
+        # Not RINGLINE_TURN_CA: what begins so is a setting of `ringline turn`.
+        envvar="RINGLINE_RELAY_CA",
+        metavar="FILE",
+        help="Certificate (PEM) of a private authority that turns: servers are trusted by, beside "
+        "the system's.",
+        show_envvar=True,
+    ),
 ]
 Network = Annotated[
     str | None,

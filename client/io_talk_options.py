@@ -56,6 +56,7 @@ class TalkOptions:
         seconds: Hang up after so long, or :obj:`None` to leave it to the people.
         ring_seconds: How long it rings at the other side, or :obj:`None` for the usual time.
         relay: Go through the TURN relay even where a direct path works.
+        turn_ca: Certificate of a private authority of TURN servers, or :obj:`None`.
         network: A bad network to put between the two, or :obj:`None`.
         local: Use loopback only: both are on this machine.
         play: Use a speaker and a window, where there are any.
@@ -71,6 +72,7 @@ class TalkOptions:
     seconds: float | None
     ring_seconds: float | None
     relay: bool
+    turn_ca: Path | None
     network: NetworkProfile | None
     local: bool
     play: bool
@@ -115,6 +117,9 @@ def make_client(options: TalkOptions, *, outgoing: bool) -> Client:
         options: Server, name, way and network.
         outgoing: Whether we call: the caller's packets go up the network, the callee's down.
 
+    Raises:
+        LocalError: If the certificate cannot be used.
+
     """
     link: LinkFactory | None = None
     if options.network is not None:
@@ -125,6 +130,7 @@ def make_client(options: TalkOptions, *, outgoing: bool) -> Client:
         name=options.name,
         token=options.token,
         relay_only=options.relay,
+        turn_ca=options.turn_ca,
         config=ClientConfig(
             max_calls=1,
             call=CallConfig(transport=transport),

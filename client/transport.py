@@ -5,6 +5,7 @@ Values only.  Addresses are private to people: their ``repr`` keeps them out of 
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum
@@ -73,6 +74,9 @@ class TransportConfig:
 
     link: LinkFactory | None = None
     """A bad network that every UDP datagram passes before it leaves; TURN over TCP does not."""
+
+    turn_tls: ssl.SSLContext | None = None
+    """What ``turns:`` servers are connected to with; by default whom the system trusts is."""
 
     check: CheckConfig = field(default_factory=CheckConfig)
     """Times of the connectivity checks."""

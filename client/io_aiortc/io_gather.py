@@ -17,6 +17,7 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import logging
+import ssl
 from collections import Counter
 from collections.abc import Callable, Coroutine, Iterable
 from functools import partial
@@ -68,6 +69,9 @@ a server that keeps failing while another is there."""
 _TRY_ALTERNATE: Final = 300
 _MAX_ALTERNATES: Final = 3
 """Servers that may name one another for one allocation."""
+
+_NO_AUTHORITY: Final = (18, 19, 20, 21)
+"""X509_V_ERR numbers of OpenSSL that say that nobody whom we trust vouches for a certificate."""
 
 _HOPELESS: Final = (401, 403, 441)
 """Errors that will be given again to the same credential."""
@@ -128,6 +132,7 @@ class Gatherer:
         self._losses: Final[Counter[str]] = Counter()  # by URL
         self._queries: Final[dict[bytes, asyncio.Future[Address]]] = {}
         self._mapped: Final[set[Address]] = set()
+        self._distrusted: Final[set[str]] = set()  # by URL; told of once
         self._pending = 0  # attempts not yet ended
         self._servers_expected = False
         self.complete = False
@@ -324,12 +329,16 @@ class Gatherer:
         secure = parsed.secure
         client: TurnUdp | TurnTcp
         if parsed.transport == "tcp":
-            _, client = await self._loop.create_connection(
-                lambda: TurnTcp(**arguments),
-                *address,
-                ssl=secure or None,
-                server_hostname=parsed.host if secure else None,
-            )
+            try:
+                _, client = await self._loop.create_connection(
+                    lambda: TurnTcp(**arguments),
+                    *address,
+                    ssl=(self._config.turn_tls or True) if secure else None,
+                    server_hostname=parsed.host if secure else None,
+                )
+            except ssl.SSLCertVerificationError as error:
+                self._tell_distrust(url, parsed, error)
+                raise
         elif secure or parsed.transport != "udp":
             return  # DTLS to the server (RFC 7350) is not spoken
         else:
@@ -357,6 +366,23 @@ class Gatherer:
             raise
         self._relays.append(relay)
         self._on_socket(relay)
+
+    def _tell_distrust(
+        self, url: str, parsed: ServerUrl, error: ssl.SSLCertVerificationError
+    ) -> None:
+        """Say once why a server is of no use, as only its operator or our user can mend that."""
+        if url in self._distrusted:
+            return
+        self._distrusted.add(url)
+        is_private = error.verify_code in _NO_AUTHORITY
+        hint = "; a private authority's is named by --turn-ca FILE" if is_private else ""
+        logger.warning(
+            "TURN: the certificate of %s:%d is refused: %s%s",
+            parsed.host,
+            parsed.port,
+            error.verify_message,
+            hint,
+        )
 
     def handle_answer(self, message: stun.Message) -> bool:
         """Take a STUN response if it is one of a server's."""
