@@ -334,9 +334,15 @@ function note(who, text) {
 const rate = (bits) => bits >= 1e6 ? `${(bits / 1e6).toFixed(2)} Mbit/s` : `${Math.round(bits / 1000)} kbit/s`;
 const size = ({ width, height, rate: frames }) => width ? `${width}×${height}, ${Math.round(frames ?? 0)}/s` : "–";
 
+function paintQuality(cell, quality) {
+  const blame = quality?.side ? `: ${quality.cause}, ${quality.side}` : "";
+  cell.textContent = quality ? `${quality.score.toFixed(1)} of 5${blame}` : "–";
+  cell.classList.toggle("bad", Boolean(quality?.side));
+}
+
 setInterval(async () => {
   if (!meter || !call) return;
-  const now = await meter.read().catch(() => null);
+  const now = await meter.read({ muted: Boolean(call.muted) }).catch(() => null);
   if (!now || !call) return;
   $("stat-path").textContent = now.path ?? "–";
   $("stat-rtt").textContent = now.roundTrip === null ? "–" : `${Math.round(1000 * now.roundTrip)} ms`;
@@ -345,6 +351,8 @@ setInterval(async () => {
   $("stat-loss").textContent = `${(100 * now.loss).toFixed(1)} %`;
   $("stat-sent").textContent = size(now.sent);
   $("stat-received").textContent = size(now.received);
+  paintQuality($("stat-quality-down"), now.quality.receiving);
+  paintQuality($("stat-quality-up"), now.quality.sending);
 }, 1000);
 
 // Who closes the page hangs up; the other side need not wait until it looks like a broken path.

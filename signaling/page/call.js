@@ -6,6 +6,8 @@
 // What touches the connection is done one after the other (inOrder): each step may take a while,
 // and the next depends on what it left.
 
+import { QualityMeter } from "./quality.js";
+
 const RING_GRACE_MS = 5_000; // after a ring time, before we believe that the server is gone
 const FAREWELL_MS = 1_000; // from the other side's goodbye on the path to the end of the call
 const RESTART_AFTER_MS = 2_000; // a lost path mostly comes back by itself
@@ -384,9 +386,11 @@ export class Meter {
   constructor(pc) {
     this.pc = pc;
     this.last = null;
+    this.quality = new QualityMeter();
   }
 
-  async read() {
+  // muted: our sound is.
+  async read({ muted }) {
     const report = [...(await this.pc.getStats()).values()];
     const by = new Map(report.map((one) => [one.id, one]));
     const transport = report.find((one) => one.type === "transport" && one.selectedCandidatePairId);
@@ -407,7 +411,9 @@ export class Meter {
     const lost = Math.max(0, now.lost - last.lost);
     const expected = lost + now.received - last.received;
     const [sent, shown] = [video("outbound-rtp"), video("inbound-rtp")];
+    const connected = this.pc.connectionState === "connected";
     return {
+      quality: this.quality.judge(report, { at: now.at / 1000, muted, connected }),
       path: !pair ? null : types.includes("relay") ? "relay" : types.some((t) => t !== "host") ? "direct, through NAT" : "direct",
       roundTrip: pair?.currentRoundTripTime ?? null,
       up: 8 * (now.up - last.up) / seconds,
