@@ -166,6 +166,16 @@ class TurnConfig:
     max_connections_per_source: int = 256
     """Of one address: an office behind one.  What a single machine can take of all of them."""
 
+    max_handshakes: int = 1000
+    """TLS handshakes under way, of all clients together; they are among the connections.  A
+    tenth of those: each holds memory before anybody has said a word, and ends in a signature."""
+
+    max_handshakes_per_source: int = 64
+    """Likewise of one address: an office that comes back after an outage."""
+
+    handshake_patience: float = 10.0
+    """Seconds that a handshake may take: three round trips and a lost packet or two."""
+
     stranger_patience: float = 30.0
     """Seconds that a connection may last without an allocation: several round trips, and a
     person who looks for the password."""
@@ -286,6 +296,9 @@ class TurnConfig:
             "nonce_lifetime",
             "max_connections",
             "max_connections_per_source",
+            "max_handshakes",
+            "max_handshakes_per_source",
+            "handshake_patience",
             "stranger_patience",
             "unauthenticated_replies_per_second",
             "unauthenticated_reply_burst",
@@ -349,6 +362,8 @@ def part_of(config: TurnConfig, index: int, count: int) -> TurnConfig:
         total_bandwidth=None if bandwidth is None else bandwidth / count,
         max_connections=math.ceil(config.max_connections / count),
         max_connections_per_source=math.ceil(config.max_connections_per_source / count),
+        max_handshakes=math.ceil(config.max_handshakes / count),
+        max_handshakes_per_source=math.ceil(config.max_handshakes_per_source / count),
         unauthenticated_replies_per_second=config.unauthenticated_replies_per_second / count,
         unauthenticated_reply_burst=math.ceil(config.unauthenticated_reply_burst / count),
     )

@@ -2,9 +2,8 @@
 
 Each connection is a client socket of its own; what leaves its relay is UDP like everybody's.  A
 connection costs memory before anybody has proved anything, so there are limits: connections in
-all and per source, the size of a stranger's message, the time that it has to become a client.  A
-connection by TLS is counted when its handshake is over, which has that same time; until then what
-bounds them is the process's limit of descriptors.
+all and per source, handshakes of TLS among them (:mod:`~ringline.turn.io_accept`), the size of a
+stranger's message, the time that it has to become a client.
 
 No decisions about TURN are made here: messages go to :class:`~ringline.turn.server.TurnServer`.
 """
@@ -17,11 +16,13 @@ import os
 import socket
 import ssl
 from collections.abc import Callable, Mapping
-from typing import Any, Final, Literal, Protocol, cast
+from typing import Final, Literal, Protocol, cast
 
 from ringline.turn.addresses import ClientSocket, format_address, source_of
 from ringline.turn.config import TurnConfig
 from ringline.turn.errors import ListenError, ParseError
+from ringline.turn.io_accept import Acceptor
+from ringline.turn.io_socket import open_tcp
 from ringline.turn.metrics import DropReason
 from ringline.turn.stream import MAX_MESSAGE, StreamReader, pad
 
@@ -87,7 +88,7 @@ class StreamListener:
         self.has_allocation: Final = has_allocation
         self._connections: Final[dict[ClientSocket, _Connection]] = {}
         self._per_source: Final[dict[str, int]] = {}
-        self._servers: Final[list[asyncio.Server]] = []
+        self._acceptor: Acceptor | None = None
         self._loop: Final = asyncio.get_running_loop()
         self._sweeper: asyncio.TimerHandle | None = None
         self._closing = False
@@ -105,22 +106,20 @@ class StreamListener:
             ListenError: If the port is taken or the address is not ours.
 
         """
+        acceptor = self._acceptor = Acceptor(
+            self._config,
+            tls,
+            make_protocol=lambda: _Connection(self),
+            has_room=self._has_room,
+            on_dropped=self.on_dropped,
+        )
         for host in self._config.hosts:
-            where: dict[str, Any] = (
-                {"host": host, "port": port} if bound is None else {"sock": bound[host]}
-            )
             try:
-                server = await self._loop.create_server(
-                    lambda: _Connection(self),
-                    **where,
-                    ssl=tls,
-                    ssl_handshake_timeout=None if tls is None else self._config.stranger_patience,
-                )
+                acceptor.listen(open_tcp(host, port) if bound is None else bound[host])
             except OSError as error:
                 reason = os.strerror(error.errno) if error.errno else str(error)
                 address = format_address((host, port))
                 raise ListenError(f"TURN: cannot listen on {address}/tcp: {reason}") from None
-            self._servers.append(server)
             port = self.port  # where any would do, the first one decides
             address = format_address((host, port))
             logger.info("TURN: listening on %s/%s", address, self.transport)
@@ -129,7 +128,8 @@ class StreamListener:
     @property
     def port(self) -> int:
         """The TCP port that it listens on."""
-        return cast("int", self._servers[0].sockets[0].getsockname()[1])
+        assert self._acceptor is not None  # noqa: S101 - open
+        return self._acceptor.port
 
     def send(self, client: ClientSocket, message: bytes) -> None:
         """Send a message, unless the client is gone or does not read."""
@@ -142,8 +142,8 @@ class StreamListener:
         self._closing = True
         if self._sweeper is not None:
             self._sweeper.cancel()
-        for server in self._servers:
-            server.close()
+        if self._acceptor is not None:
+            await self._acceptor.close()
         for connection in list(self._connections.values()):
             connection.abort()
         await asyncio.sleep(0)  # they hear of it in the next turn of the loop
@@ -151,19 +151,12 @@ class StreamListener:
     # For connections
 
     def admit(self, connection: _Connection, client: ClientSocket) -> bool:
-        """Take in a connection, if there is room for it."""
-        config = self._config
-        source = source_of(client.host)
-        count = self._per_source.get(source, 0)
-        if (
-            self._closing
-            # Listening on a wildcard, one address and port can reach two addresses of ours.
-            or client in self._connections
-            or len(self._connections) >= config.max_connections
-            or count >= config.max_connections_per_source
-        ):
+        """Take in a connection, for which there was room when it came."""
+        # Listening on a wildcard, one address and port can reach two addresses of ours.
+        if self._closing or client in self._connections:
             return False
-        self._per_source[source] = count + 1
+        source = source_of(client.host)
+        self._per_source[source] = self._per_source.get(source, 0) + 1
         self._connections[client] = connection
         return True
 
@@ -188,6 +181,14 @@ class StreamListener:
     def now(self) -> float:
         """Return the loop's time."""
         return self._loop.time()
+
+    def _has_room(self, source: str, coming: int, all_coming: int) -> bool:
+        """Tell whether there is room for one more, besides those that are on the way."""
+        config = self._config
+        return (
+            len(self._connections) + all_coming < config.max_connections
+            and self._per_source.get(source, 0) + coming < config.max_connections_per_source
+        )
 
     def _sweep(self) -> None:
         """Close the connections of strangers that have had their time."""

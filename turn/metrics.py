@@ -46,6 +46,9 @@ class DropReason(Enum):
     CONNECTIONS = "connections"
     """A peer's connection for an allocation that has as many as it may."""
 
+    HANDSHAKE = "handshake"
+    """A connection whose TLS handshake failed or took too long."""
+
     OVERSIZE = "oversize"
     """A datagram too long for the indication that would carry it."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import datetime as dt
+import errno
 import shutil
 import socket
 import ssl
@@ -20,7 +21,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from ringline.turn import ConfigError, DropReason, Message, TurnConfig, TurnService
+from ringline.turn import ConfigError, DropReason, Message, TurnConfig, TurnService, io_accept
 from ringline.turn.attributes import (
     CHANNEL_NUMBER,
     LIFETIME,
@@ -248,6 +249,87 @@ async def test_one_source_has_so_many_connections_and_no_more(
         await asyncio.sleep(0)
         async with connect(server, "tcp") as fourth:
             assert (await fourth.ask(Method.BINDING)).message_class is MessageClass.SUCCESS
+
+
+def silent(server: TurnService) -> socket.socket:
+    """Return a connection whose handshake does not begin."""
+    assert server.tls_port is not None
+    return socket.create_connection(("127.0.0.1", server.tls_port), timeout=5)
+
+
+async def is_closed(connection: socket.socket) -> bool:
+    connection.setblocking(False)
+    async with asyncio.timeout(5):
+        try:
+            return await asyncio.get_running_loop().sock_recv(connection, 1) == b""
+        except ConnectionResetError:
+            return True
+
+
+@pytest.mark.parametrize(
+    "limit",
+    [
+        "max_handshakes",
+        "max_handshakes_per_source",
+        "max_connections",
+        "max_connections_per_source",
+    ],
+)
+async def test_handshakes_that_do_not_go_on_are_bounded(
+    config: Callable[..., TurnConfig], limit: str
+) -> None:
+    async with TurnService(config(**{limit: 3})) as server:
+        with contextlib.ExitStack() as stack:
+            held = [stack.enter_context(silent(server)) for _ in range(3)]
+            beyond = stack.enter_context(silent(server))
+            assert await is_closed(beyond)
+            assert server.metrics.dropped[DropReason.RATE_LIMITED] == 1
+            # Handshakes are not what TCP without TLS waits for.
+            async with connect(server, "tcp") as client:
+                assert (await client.ask(Method.BINDING)).message_class is MessageClass.SUCCESS
+            held[0].close()
+            await eventually(lambda: server.metrics.dropped[DropReason.HANDSHAKE] == 1)
+            async with connect(server, "tls") as client:
+                assert (await client.ask(Method.BINDING)).message_class is MessageClass.SUCCESS
+        await eventually(lambda: server.metrics.dropped[DropReason.HANDSHAKE] == 3)
+        acceptor = server._streams["tls"]._acceptor
+        assert acceptor is not None
+        assert (acceptor._pending, acceptor._tasks) == ({}, set())
+
+
+async def test_a_handshake_has_its_time_and_no_more(config: Callable[..., TurnConfig]) -> None:
+    async with TurnService(config(handshake_patience=0.05)) as server:
+        with silent(server) as waiting:
+            assert await is_closed(waiting)
+        assert server.metrics.dropped[DropReason.HANDSHAKE] == 1
+        with silent(server) as rude:
+            rude.sendall(b"GET / HTTP/1.1\r\n\r\n")
+            await eventually(lambda: server.metrics.dropped[DropReason.HANDSHAKE] == 2)
+
+
+async def test_closing_the_server_ends_handshakes(config: Callable[..., TurnConfig]) -> None:
+    server = await TurnService.start(config())
+    with silent(server) as waiting:
+        async with connect(server, "tls"):  # came later: the first one has been accepted
+            await server.close()
+        assert await is_closed(waiting)
+
+
+async def test_without_descriptors_it_accepts_later(
+    config: Callable[..., TurnConfig], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(io_accept, "_EXHAUSTED_PAUSE", 0.01)
+    accept, failures = socket.socket.accept, [OSError(errno.EMFILE, "no more")]
+
+    def fail_first(self: socket.socket) -> tuple[socket.socket, Any]:
+        if failures:
+            raise failures.pop()
+        return accept(self)
+
+    monkeypatch.setattr(socket.socket, "accept", fail_first)
+    async with TurnService(config()) as server, connect(server, "tcp") as client:
+        assert (await client.ask(Method.BINDING)).message_class is MessageClass.SUCCESS
+    assert failures == []
 
 
 async def test_a_new_certificate_is_for_new_connections(
