@@ -7,6 +7,9 @@ network, and what the other sees and hears is scored against it: pictures a seco
 
     python benchmarks/quality.py loss20 burst --seconds 25 --seeds 3
     python benchmarks/quality.py 'rate=300,delay=80,loss=3' --play film.mkv --voice speech.wav
+
+``--standard`` negotiates what a browser would: ULPFEC in RED and key frames, instead of the code of
+repair packets and the pictures to go on from that only our own peers understand.
 """
 
 # ruff: noqa: INP001, T201 - a script; what it says goes to standard output
@@ -152,9 +155,18 @@ class _Witness:
 
 
 def measure_call(
-    network: NetworkProfile, material: Material, codecs: CodecRegistry, *, seconds: float, seed: int
+    network: NetworkProfile,
+    material: Material,
+    codecs: CodecRegistry,
+    *,
+    seconds: float,
+    seed: int,
+    standard: bool = False,
 ) -> CallScore:
-    """Make a call and score the way up; *b* sends its voice alone."""
+    """Make a call and score the way up; *b* sends its voice alone.
+
+    If it is ``standard``, nothing is negotiated that only our own peers understand.
+    """
     blocks = material.voice.reshape(-1, AUDIO_FRAME_SAMPLES)
     call = SimulatedCall(
         network,
@@ -164,6 +176,8 @@ def measure_call(
             height=material.height,
             frame_rate=material.frame_rate,
             answering_video=False,
+            ulpfec=standard,
+            rpsi=not standard,
             codecs=lambda _: codecs,
             pictures=material.picture,
             sounds=lambda number: blocks[number % len(blocks)],
@@ -286,6 +300,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--voice", type=Path, help="a recording instead of the synthetic voice")
     parser.add_argument("--size", type=_parse_size, default=(640, 360), metavar="WxH")
     parser.add_argument("--fps", type=float, default=30.0)
+    parser.add_argument(
+        "--standard", action="store_true", help="repair as with a browser, not as between our own"
+    )
     parser.add_argument("--each", action="store_true", help="a row for each seed too")
     parser.add_argument(
         "--json", action="store_true", help="a line for each call instead of a table"
@@ -323,7 +340,14 @@ def main() -> int:
     for name, network, seconds in zip(names, networks, lengths, strict=True):
         scores = []
         for seed in range(arguments.first_seed, arguments.first_seed + arguments.seeds):
-            score = measure_call(network, material, codecs, seconds=seconds, seed=seed)
+            score = measure_call(
+                network,
+                material,
+                codecs,
+                seconds=seconds,
+                seed=seed,
+                standard=arguments.standard,
+            )
             scores.append(score)
             if arguments.json:
                 print(json.dumps({"network": name, "seed": seed, **asdict(score)}), flush=True)

@@ -12,9 +12,11 @@ import numpy as np
 import pytest
 
 from ringline.media.codecs import CodecRegistry
+from ringline.media.parameters import SessionParameters
 from ringline.media.rtp.header_extensions import ExtensionIds
 from ringline.media.rtp.packet import RtpPacket
-from ringline.media.simulate import NetworkProfile
+from ringline.media.simulate import NetworkProfile, SimulatedCall
+from ringline.media.simulate.call import session_parameters
 
 FOLDER = Path(__file__).parent.parent.parent / "benchmarks"
 NAMES = ("bench", "material", "quality", "scores", "stages")
@@ -54,6 +56,50 @@ def test_a_call_is_scored(benchmarks: dict[str, ModuleType]) -> None:
     assert score.first_picture_ms < 200
     assert score.height == 90
     assert quality.median_score([score, score])["fps"] == score.fps
+
+
+def test_a_standard_call_repairs_as_with_a_browser(
+    benchmarks: dict[str, ModuleType], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    material, quality = benchmarks["material"], benchmarks["quality"]
+    negotiated: list[SessionParameters] = []
+
+    def keep(*arguments: object, **settings: object) -> SimulatedCall:
+        call = SimulatedCall(*arguments, **settings)  # type: ignore[arg-type]
+        calls.append(call)
+        return call
+
+    def settle(index: int, **settings: bool) -> SessionParameters:
+        negotiated.append(session_parameters(index, **settings))
+        return negotiated[-1]
+
+    calls: list[SimulatedCall] = []
+    monkeypatch.setattr(quality, "SimulatedCall", keep)
+    monkeypatch.setattr("ringline.media.simulate.call.session_parameters", settle)
+    for standard in (False, True):
+        quality.measure_call(
+            NetworkProfile.parse("delay=60,loss=15|delay=60"),
+            quality.Material(
+                picture=material.draw_pictures(160, 90, 15.0),
+                voice=material.synthetic_voice(5.0),
+                width=160,
+                height=90,
+                frame_rate=15.0,
+            ),
+            CodecRegistry(),
+            seconds=4.0,
+            seed=1,
+            standard=standard,
+        )
+    own, browser = negotiated[0].send[1], negotiated[2].send[1]
+    assert own.rpsi
+    assert own.repair_payload_type is not None
+    assert own.ulpfec_payload_type is None
+    assert (browser.rpsi, browser.repair_payload_type) == (False, None)
+    assert browser.ulpfec_payload_type is not None
+    for call in calls:
+        (pictures,) = (one for one in call.stats()[0].send.streams if one.kind == "video")
+        assert pictures.fec_packets_sent > 0
 
 
 def test_sound_is_scored_where_it_fits(benchmarks: dict[str, ModuleType]) -> None:
