@@ -34,7 +34,7 @@ credential has expired.
 What it serves: Binding, Allocate, Refresh, CreatePermission, ChannelBind, Send and Data
 indications, ChannelData; EVEN-PORT, RESERVATION-TOKEN, DONT-FRAGMENT; passwords by SHA-256; from
 clients over UDP, TCP and TLS to peers over UDP; IPv4 and IPv6, relays of one family or of both at
-once.  What it refuses unless told otherwise:
+once; ICMP messages about what a client has sent.  What it refuses unless told otherwise:
 every special-purpose peer address (``peer_policy``).
 
 Names are loaded when they are first used: who only calls needs no server.

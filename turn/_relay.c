@@ -228,10 +228,35 @@ static Channel *channel_by_peer(const Flow *flow, uint64_t peer)
     return NULL;
 }
 
+/* A relay keeps ICMP messages about what it sent (IP_RECVERR), for Python to read.  Each fails the
+ * next call on the socket once, whomever that is for: it is made again then. */
+static int is_report(int error)
+{
+    switch (error) {
+    case ECONNREFUSED: case EHOSTUNREACH: case ENETUNREACH: case ENOPROTOOPT: case EOPNOTSUPP:
+    case EPROTO: case EMSGSIZE: case EACCES: case EHOSTDOWN:
+        return 1;
+    default:
+        return 0;
+    }
+}
+
+static ssize_t send_message(int fd, const struct msghdr *message)
+{
+    ssize_t sent = sendmsg(fd, message, MSG_DONTWAIT);
+    return sent < 0 && is_report(errno) ? sendmsg(fd, message, MSG_DONTWAIT) : sent;
+}
+
 static void send_one(DataPlane *self, const Outgoing *out)
 {
-    if (sendto(out->fd, out->data, out->size, MSG_DONTWAIT, (const struct sockaddr *)&out->to,
-               sizeof out->to) < 0)
+    struct iovec part = {out->data, out->size};
+    struct msghdr message = {
+        .msg_name = (void *)&out->to,
+        .msg_namelen = sizeof out->to,
+        .msg_iov = &part,
+        .msg_iovlen = 1,
+    };
+    if (send_message(out->fd, &message) < 0)
         self->failed++; /* the network does not take it: a relay does not queue */
 }
 
@@ -256,7 +281,7 @@ static void send_segments(DataPlane *self, const Outgoing *out, int count)
     header->cmsg_type = UDP_SEGMENT;
     header->cmsg_len = CMSG_LEN(sizeof size);
     memcpy(CMSG_DATA(header), &size, sizeof size);
-    if (sendmsg(out->fd, &message, MSG_DONTWAIT) >= 0) {
+    if (send_message(out->fd, &message) >= 0) {
         self->refusals = 0;
         return;
     }
@@ -397,7 +422,10 @@ static int read_socket(DataPlane *self, Flow *flow, double now, PyObject *list)
             .msg_iovlen = 1,
         };
     }
-    int came = recvmmsg(flow ? flow->fd : self->listener, self->in, BATCH, MSG_DONTWAIT, NULL);
+    int fd = flow ? flow->fd : self->listener;
+    int came = recvmmsg(fd, self->in, BATCH, MSG_DONTWAIT, NULL);
+    if (came < 0 && is_report(errno))
+        came = recvmmsg(fd, self->in, BATCH, MSG_DONTWAIT, NULL);
     if (came < 0) {
         self->failed += errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR;
         return 0;

@@ -43,7 +43,7 @@ from ringline.turn.attributes import (
     XOR_RELAYED_ADDRESS,
     Attribute,
 )
-from ringline.turn.bandwidth import Bandwidth, MakeBucket
+from ringline.turn.bandwidth import Bandwidth, MakeBucket, TokenBucket
 from ringline.turn.channel_binding import ChannelBindings
 from ringline.turn.commands import CloseRelay, Command, OpenFlow, OpenRelay, TellWorker
 from ringline.turn.config import TurnConfig
@@ -675,6 +675,7 @@ class Allocator:
             channels=ChannelBindings(self._config.max_channels),
             buckets=buckets,
             new_peers=NewPeers(self._config.new_peers_per_second, self._config.new_peer_burst),
+            icmp=TokenBucket(self._config.icmp_per_second, float(self._config.icmp_burst)),
             transport=_transport_of(request),
             mobile=self._make_mobile(request, ticket),
         )

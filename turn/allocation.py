@@ -111,6 +111,7 @@ class Allocation:
         response: The answer to that Allocate.
         buckets: What limits its bandwidth; empty if nothing does.
         new_peers: What limits how quickly it turns to peers.
+        icmp: What limits how many ICMP messages its client is told of.
         transport: Between relay and peers.
         mobile: What moving takes; :obj:`None` if the client did not ask for it.
 
@@ -129,6 +130,7 @@ class Allocation:
     channels: ChannelBindings
     buckets: tuple[Bucket, ...]
     new_peers: NewPeers
+    icmp: Bucket
     transport: Literal["udp", "tcp"] = "udp"
     mobile: Mobile | None = None
 

@@ -41,6 +41,7 @@ __all__ = [
     "ERROR_CODE",
     "EVEN_PORT",
     "FINGERPRINT_NUMBER",
+    "ICMP",
     "LIFETIME",
     "MAGIC_COOKIE",
     "MESSAGE_INTEGRITY_NUMBER",
@@ -276,6 +277,23 @@ def _address(number: int, name: str, *, masked: bool) -> Attribute[Address]:
     return Attribute(number, name, encode, decode)
 
 
+def _icmp() -> Attribute[tuple[int, int, int]]:
+    """ICMP type, code, and MTU or 0, of a message about what was sent (RFC 8656 §18.13)."""
+    layout = struct.Struct("!2xHI")  # the type in 7 bits, the code in 9
+
+    def encode(value: tuple[int, int, int], _transaction_id: bytes) -> bytes:
+        icmp_type, code, error_data = value
+        return layout.pack(icmp_type << 9 | code, error_data)
+
+    def decode(data: bytes, _transaction_id: bytes) -> tuple[int, int, int]:
+        if len(data) != layout.size:
+            raise ParseError(f"ICMP: {len(data)} bytes, expected {layout.size}")
+        both, error_data = layout.unpack(data)
+        return both >> 9, both & 0x1FF, error_data
+
+    return Attribute(0x8004, "ICMP", encode, decode)
+
+
 def _mask(packed: bytes, transaction_id: bytes) -> bytes:
     mask = (_COOKIE + transaction_id)[: len(packed)]
     return (int.from_bytes(packed, "big") ^ int.from_bytes(mask, "big")).to_bytes(
@@ -306,6 +324,7 @@ CONNECTION_ID: Final = _number(0x002A, "CONNECTION-ID", "!I")  # RFC 6062 §6.2.
 ADDITIONAL_ADDRESS_FAMILY: Final = _number(0x8000, "ADDITIONAL-ADDRESS-FAMILY", "!B3x")
 ADDRESS_ERROR_CODE: Final = _address_error_code()
 PASSWORD_ALGORITHMS: Final = _algorithms(0x8002, "PASSWORD-ALGORITHMS", _MAX_ALGORITHMS)
+ICMP: Final = _icmp()
 SOFTWARE: Final = _text(0x8022, "SOFTWARE", 763)
 ALTERNATE_SERVER: Final = _address(0x8023, "ALTERNATE-SERVER", masked=False)
 MOBILITY_TICKET: Final = _opaque(0x8030, "MOBILITY-TICKET")  # RFC 8016 §3; empty in an Allocate
@@ -340,6 +359,7 @@ ATTRIBUTES: Final[tuple[Attribute[Any], ...]] = (
     ADDITIONAL_ADDRESS_FAMILY,
     ADDRESS_ERROR_CODE,
     PASSWORD_ALGORITHMS,
+    ICMP,
     SOFTWARE,
     ALTERNATE_SERVER,
     MOBILITY_TICKET,

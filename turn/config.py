@@ -145,6 +145,13 @@ class TurnConfig:
     new_peer_burst: int = 100
     """Likewise at once: every candidate of the other side, and a restart."""
 
+    icmp_per_second: float = 5.0
+    """ICMP messages that a client is told of, per allocation, in the long run (RFC 8656 §11.5):
+    anybody on the way can forge them."""
+
+    icmp_burst: int = 20
+    """Likewise at once: a message for each candidate of the other side that is not there."""
+
     default_lifetime: float = 600.0
     """Seconds that an allocation lives when the client does not ask for more (RFC 8656 §3.2)."""
 
@@ -290,6 +297,8 @@ class TurnConfig:
             "bandwidth_burst",
             "new_peers_per_second",
             "new_peer_burst",
+            "icmp_per_second",
+            "icmp_burst",
             "default_lifetime",
             "permission_lifetime",
             "channel_lifetime",

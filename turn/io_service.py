@@ -25,7 +25,13 @@ from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Literal, Self
 
-from ringline.turn.addresses import AddressFamily, ClientSocket, family_of, format_address
+from ringline.turn.addresses import (
+    Address,
+    AddressFamily,
+    ClientSocket,
+    family_of,
+    format_address,
+)
 from ringline.turn.bandwidth import TokenBucket
 from ringline.turn.commands import (
     ClosePeer,
@@ -41,9 +47,10 @@ from ringline.turn.commands import (
 )
 from ringline.turn.config import TurnConfig
 from ringline.turn.errors import ConfigError, ListenError
+from ringline.turn.io_icmp import CAN_READ_ERRORS, REPORTED, ErrorQueues
 from ringline.turn.io_interfaces import interface_addresses
 from ringline.turn.io_peer import PeerStreams
-from ringline.turn.io_socket import CAN_SET_DONT_FRAGMENT, open_udp, send_unfragmented
+from ringline.turn.io_socket import CAN_SET_DONT_FRAGMENT, open_udp, send_any, send_unfragmented
 from ringline.turn.io_stream import StreamListener
 from ringline.turn.metrics import DropReason, TurnMetrics
 from ringline.turn.server import TurnServer
@@ -115,6 +122,7 @@ class TurnService:
         self._tls: ssl.SSLContext | None = None
         self._plane: DataPlane | None = None
         self._core: TurnServer | None = None
+        self._errors: ErrorQueues | None = None  # where the system has such
         self._peers: PeerStreams | None = None  # where relays over TCP are on
         self._timer: asyncio.Handle | None = None
         self._due: float | None = None  # when that is; uvloop's own does not tell if it is now
@@ -210,6 +218,9 @@ class TurnService:
             fleet=None if self._place is None else self._place.fleet,
         )
         self.read_interfaces()
+        if CAN_READ_ERRORS:
+            self._errors = ErrorQueues(self._handle_icmp)
+            self._loop.add_reader(self._errors.fileno(), self._errors.read)
         if self._place is not None:
             link = self._place.link
             self._loop.add_reader(link.fileno(), self._read_link, link, self._core)
@@ -395,6 +406,10 @@ class TurnService:
             if self._resender is not None:
                 self._resender.cancel()
             self._place.link.close()
+        if self._errors is not None:
+            self._loop.remove_reader(self._errors.fileno())
+            self._errors.close()
+            self._errors = None
         if self._plane is not None:
             self._loop.remove_reader(self._plane.fileno())
             self._plane.close()
@@ -414,6 +429,13 @@ class TurnService:
         core.handle_client_datagram(message, client, self._loop.time())
         self._perform(core)
         self._arm(core)
+
+    def _handle_icmp(
+        self, relay_port: int, peer: Address, icmp_type: int, code: int, mtu: int
+    ) -> None:
+        core = self._running()
+        core.handle_peer_icmp(relay_port, peer, icmp_type, code, self._loop.time(), mtu=mtu)
+        self._perform(core)
 
     def _handle_closed(self, client: ClientSocket) -> None:
         core = self._running()
@@ -468,6 +490,8 @@ class TurnService:
             except (BlockingIOError, InterruptedError):
                 break
             except OSError as error:
+                if error.errno in REPORTED:
+                    continue  # the error queue says it all
                 self._count_failure(core, error)
                 break
             core.handle_peer_datagram(port, data, source[:2], now)
@@ -484,9 +508,7 @@ class TurnService:
             port = 0
             if relay is not None:  # it is ours from now on
                 port = relay.getsockname()[1]
-                relays = self._relays6 if relay.family == socket.AF_INET6 else self._relays4
-                relays[port] = relay
-                self._loop.add_reader(relay, self._read_relay, port, relay, core)
+                self._add_relay(port, relay, core)
             core.handle_worker_message(message, now, relay_port=port)
             self._perform(core)
         self._arm(core)
@@ -496,7 +518,7 @@ class TurnService:
         relay = None
         if port is not None:
             relay = self._relays4.pop(port, None) or self._relays6.pop(port)
-            self._loop.remove_reader(relay)
+            self._ignore_relay(relay)
         place = self._place
         try:
             if place is not None and (command.is_data or relay is not None):
@@ -540,10 +562,7 @@ class TurnService:
                 relays = self._relays6 if ":" in command.peer[0] else self._relays4
                 try:
                     relay = relays[command.relay_port]
-                    if command.dont_fragment:
-                        send_unfragmented(relay, command)
-                    else:
-                        relay.sendto(command.data, command.peer)
+                    _send_to_peer(relay, command)
                 except OSError as error:
                     self._count_failure(core, error)
             elif isinstance(command, OpenRelay):
@@ -614,9 +633,7 @@ class TurnService:
             logger.debug("TURN: cannot open a relay on port %d: %s", port, error)
             core.handle_relay_failed(port, now, has_address=error.errno not in _NO_SUCH_FAMILY)
             return
-        relays = self._relays6 if command.family is AddressFamily.IPV6 else self._relays4
-        relays[port] = relay
-        self._loop.add_reader(relay, self._read_relay, port, relay, core)
+        self._add_relay(port, relay, core)
         core.handle_relay_opened(port, host, now)
 
     def _close_relay(self, port: int, family: AddressFamily | None) -> None:
@@ -632,8 +649,20 @@ class TurnService:
             if self._plane is not None and relays is self._relays4:
                 self._plane.close_flow(port)
                 self._offloaded.discard(port)
-            self._loop.remove_reader(relay)
+            self._ignore_relay(relay)
             relay.close()
+
+    def _add_relay(self, port: int, relay: socket.socket, core: TurnServer) -> None:
+        relays = self._relays6 if relay.family == socket.AF_INET6 else self._relays4
+        relays[port] = relay
+        self._loop.add_reader(relay, self._read_relay, port, relay, core)
+        if self._errors is not None:
+            self._errors.watch(port, relay)
+
+    def _ignore_relay(self, relay: socket.socket) -> None:
+        self._loop.remove_reader(relay)
+        if self._errors is not None:
+            self._errors.forget(relay)
 
     def _relay_host(self, client: ClientSocket, family: AddressFamily) -> str:
         """Return the address that a relay of a family is opened on.
@@ -675,6 +704,22 @@ class TurnService:
     def _count_failure(self, core: TurnServer, error: OSError) -> None:
         core.metrics.dropped[DropReason.SOCKET] += 1
         logger.debug("TURN: socket: %s", error)
+
+
+def _send_to_peer(relay: socket.socket, command: SendToPeer) -> None:
+    """Send a datagram, again where what failed was the report of an earlier one.
+
+    Raises:
+        OSError: If it cannot be sent.
+
+    """
+    send = send_unfragmented if command.dont_fragment else send_any
+    try:
+        send(relay, command)
+    except OSError as error:
+        if error.errno not in REPORTED:
+            raise
+        send(relay, command)
 
 
 def _towards(client: str, family: AddressFamily) -> str:

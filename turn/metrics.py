@@ -46,6 +46,9 @@ class DropReason(Enum):
     CONNECTIONS = "connections"
     """A peer's connection for an allocation that has as many as it may."""
 
+    ICMP = "icmp"
+    """An ICMP message of a kind that is nothing to a client, or one more than it is told of."""
+
     HANDSHAKE = "handshake"
     """A connection whose TLS handshake failed or took too long."""
 

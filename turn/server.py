@@ -39,6 +39,7 @@ from ringline.turn.attributes import (
     ATTRIBUTES,
     DATA,
     DONT_FRAGMENT,
+    ICMP,
     MOBILITY_TICKET,
     UNKNOWN_ATTRIBUTES,
     XOR_PEER_ADDRESS,
@@ -258,6 +259,36 @@ class TurnServer:
             self._drop(DropReason.NO_ALLOCATION)
         else:
             self._deliver(allocation, source, data, now, inside=False)
+
+    def handle_peer_icmp(
+        self, relay_port: int, peer: Address, icmp_type: int, code: int, now: float, *, mtu: int
+    ) -> None:
+        """Take an ICMP message about a datagram that a relay has sent to ``peer``.
+
+        Its client is told, if it has a permission for that peer; who sent the message does not
+        matter (RFC 8656 §11.5).  ``mtu`` is of the next hop, where the message has one.
+        """
+        allocation = self._allocations.by_port.get(relay_port)
+        if allocation is None:
+            self._drop(DropReason.NO_ALLOCATION)
+            return
+        is_ipv6 = ":" in peer[0]
+        if icmp_type not in (_ICMPV6_TYPES if is_ipv6 else _ICMP_TYPES):
+            self._drop(DropReason.ICMP)
+            return
+        permission = allocation.permissions.find(peer[0], now)
+        if permission is None or permission.relayed_only:
+            self._drop(DropReason.NO_PERMISSION)
+            return
+        if not allocation.icmp.has(1, now):
+            self._drop(DropReason.ICMP)
+            return
+        allocation.icmp.take(1)
+        is_too_big = icmp_type == 2 if is_ipv6 else (icmp_type, code) == (3, 4)
+        indication = Message(Method.DATA, MessageClass.INDICATION, self._random_bytes(12))
+        indication.add(XOR_PEER_ADDRESS, peer)
+        indication.add(ICMP, (icmp_type, code, mtu if is_too_big else 0))
+        self._commands.append(SendToClient(allocation.client, indication.serialize()))
 
     def handle_relay_opened(self, relay_port: int, host: str, now: float) -> None:
         """The edge has performed :class:`OpenRelay`; the socket is bound to ``host``."""
@@ -584,6 +615,9 @@ class TurnServer:
             logger.debug("dropped: %s %s", reason.value, error or "")
 
 
+# RFC 8656 §11.5.  Unreachable and time exceeded; and of IPv6 packet too big, which is 2.
+_ICMP_TYPES: Final = (3, 11)
+_ICMPV6_TYPES: Final = (1, 2, 3)
 _OF_TCP: Final = frozenset({Method.CONNECT, Method.CONNECTION_BIND})  # RFC 6062
 _AUTHENTICATED: Final = frozenset(
     {Method.ALLOCATE, Method.REFRESH, Method.CREATE_PERMISSION, Method.CHANNEL_BIND}

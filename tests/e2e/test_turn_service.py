@@ -18,9 +18,11 @@ from ringline.turn.attributes import (
     DATA,
     DONT_FRAGMENT,
     EVEN_PORT,
+    ICMP,
     LIFETIME,
     NONCE,
     REALM,
+    REQUESTED_ADDRESS_FAMILY,
     REQUESTED_TRANSPORT,
     RESERVATION_TOKEN,
     USERNAME,
@@ -28,6 +30,7 @@ from ringline.turn.attributes import (
     XOR_PEER_ADDRESS,
     XOR_RELAYED_ADDRESS,
 )
+from ringline.turn.io_icmp import CAN_READ_ERRORS
 from ringline.turn.io_interfaces import interface_addresses
 from ringline.turn.long_term import long_term_key
 from ringline.turn.peer_policy import Verdict
@@ -72,9 +75,11 @@ class Wire:
         self.socket.sendto(data, ("127.0.0.1", server.port))
         return Message.parse((await self.receive())[0])
 
-    async def allocate(self, server: TurnService, **extra: bytes | bool) -> tuple[Message, str]:
+    async def allocate(self, server: TurnService, **extra: bytes | int) -> tuple[Message, str]:
         nonce = (await self.ask(server, request(Method.ALLOCATE))).get(NONCE) or ""
         message = request(Method.ALLOCATE).add(REQUESTED_TRANSPORT, 17)
+        if "family" in extra:
+            message.add(REQUESTED_ADDRESS_FAMILY, int(extra["family"]))
         if "even" in extra:
             message.add(EVEN_PORT, bool(extra["even"]))
         if "token" in extra:
@@ -159,6 +164,58 @@ async def test_data_goes_to_a_peer_and_back(host: str) -> None:
             indication.add(XOR_PEER_ADDRESS, peer.address).add(DATA, b"x").add(DONT_FRAGMENT, True)
             client.socket.sendto(indication.serialize(), ("127.0.0.1", server.port))
             assert await peer.receive() == (b"x", relayed)
+
+
+@pytest.mark.skipif(not CAN_READ_ERRORS, reason="only Linux tells what became of a datagram")
+@pytest.mark.parametrize(
+    ("host", "refusal"), [("127.0.0.1", (3, 3, 0)), ("::1", (1, 4, 0))], ids=["IPv4", "IPv6"]
+)
+async def test_a_client_is_told_that_nobody_listens_and_loses_nothing_by_it(
+    host: str, refusal: tuple[int, int, int]
+) -> None:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    if ":" in host:
+        try:
+            with socket.socket(family, socket.SOCK_DGRAM) as probe:
+                probe.bind((host, 0))
+        except OSError:
+            pytest.skip("this machine has no IPv6")
+    settings = config(host=("127.0.0.1", "::1"), allow_peers=("127.0.0.0/8", "::1"))
+    async with TurnService(
+        settings if ":" in host else config(allow_peers=("127.0.0.0/8",))
+    ) as server:
+        with Wire() as client, socket.socket(family, socket.SOCK_DGRAM) as alive:
+            alive.bind((host, 0))
+            alive.setblocking(False)
+            with socket.socket(family, socket.SOCK_DGRAM) as dead:
+                dead.bind((host, 0))
+                nobody = dead.getsockname()[:2]
+            _, nonce = await client.allocate(server, family=2 if ":" in host else 1)
+            for number, peer in ((0x4000, alive.getsockname()[:2]), (0x4001, nobody)):
+                bound = request(Method.CHANNEL_BIND)
+                bound.add(CHANNEL_NUMBER, number).add(XOR_PEER_ADDRESS, peer)
+                answer = await client.ask(server, bound, nonce)
+                assert answer.message_class is MessageClass.SUCCESS
+            to_nobody, there = b"\x40\x01\x00\x02hi", ("127.0.0.1", server.port)
+            for number in range(40):
+                client.socket.sendto(to_nobody, there)
+                client.socket.sendto(b"\x40\x00\x00\x01" + bytes((number,)), there)
+            async with asyncio.timeout(5):
+                for number in range(40):
+                    data = await asyncio.get_running_loop().sock_recv(alive, 100)
+                    assert data == bytes((number,))
+            told = 0
+            while told < 5:
+                message = Message.parse((await client.receive())[0])
+                assert (message.method, message.message_class) == (
+                    Method.DATA,
+                    MessageClass.INDICATION,
+                )
+                assert message.get(XOR_PEER_ADDRESS) == nobody
+                assert message.get(ICMP) == refusal
+                assert message.get(DATA) is None
+                told += 1
+            assert server.metrics.dropped[DropReason.SOCKET] == 0
 
 
 async def test_a_pair_of_ports_is_open_before_the_answer() -> None:

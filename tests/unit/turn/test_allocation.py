@@ -5,6 +5,7 @@ from __future__ import annotations
 from ringline.turn import ClientSocket
 from ringline.turn.addresses import AddressFamily
 from ringline.turn.allocation import Allocation, Allocations, Relay
+from ringline.turn.bandwidth import TokenBucket
 from ringline.turn.channel_binding import ChannelBindings
 from ringline.turn.long_term import Keys
 from ringline.turn.new_peers import NewPeers
@@ -31,6 +32,7 @@ def allocation(number: int, expires_at: float, *, dual: bool = False) -> Allocat
         channels=ChannelBindings(4),
         buckets=(),
         new_peers=NewPeers(1.0, 1),
+        icmp=TokenBucket(1.0, 1.0),
     )
 
 
