@@ -54,6 +54,21 @@ class CpuBudgetConfig:
     undone_within: float = 15.0
     """Seconds within which going down means that it was wrong to go up."""
 
+    exhausted: float = 0.9
+    """Share of the time from which there is to be no picture, if nothing less would help: hardly
+    one is back before the next is due.  The mean is below what a picture takes in the end, as it
+    holds what those that are not back yet have taken so far."""
+
+    pause_patience: float = 2.0
+    """Seconds that there must have been too little time for that.  A try that fails is over before
+    anybody is told that the picture is back (:attr:`.PictureStateConfig.calm`)."""
+
+    resume_patience: float = 10.0
+    """Seconds after which a picture is tried again; doubled up to ``max_up_patience``."""
+
+    decoding_memory: float = 2.0
+    """Seconds after the last received frame from which decoding takes no time any more."""
+
 
 @dataclass(frozen=True, slots=True)
 class CpuLimits:
@@ -126,11 +141,19 @@ class CpuBudget:
         self._went_up_at = now - self._config.undone_within
         self._changed_at = now
         self._decoded_at: float | None = None
+        self._paused = False
+        self._resume_patience = self._config.resume_patience
+        self._resumed_at = now - self._config.undone_within
 
     @property
     def limits(self) -> CpuLimits:
         """What there is time for now."""
         return _LADDER[self._level]
+
+    @property
+    def paused(self) -> bool:
+        """Whether there is no time for even the least picture."""
+        return self._paused
 
     @property
     def load(self) -> float:
@@ -158,7 +181,7 @@ class CpuBudget:
         self._lateness.add(min(late, _LONGEST * config.lateness), now)
 
     def update(self, present: Scaling, source_rate: float, now: float) -> bool:
-        """Reconsider; return whether :attr:`limits` changed.
+        """Reconsider; return whether :attr:`limits` or :attr:`paused` changed.
 
         Args:
             present: What is encoded now.
@@ -167,6 +190,11 @@ class CpuBudget:
 
         """
         config = self._config
+        if self._decoded_at is not None and now - self._decoded_at > config.decoding_memory:
+            self._decoded_at = None
+            self._decoding.clear()
+        if self._paused:
+            return self._resume(now)
         wanted = self._wanted(present, source_rate)
         is_busy = (
             self._decoding.value > config.decode_budget or self._lateness.value > config.lateness
@@ -177,7 +205,8 @@ class CpuBudget:
                 self._over_since = now
             if now - self._over_since < config.down_patience:
                 return False
-            return self._go(self._lower(wanted, is_busy=is_busy), now)
+            goal = self._lower(wanted, is_busy=is_busy)
+            return self._pause(now) if goal == self._level else self._go(goal, now)
         self._over_since = None
         if self._changed_at == self._went_up_at < now - config.max_up_patience:
             self._up_patience = config.up_patience  # the last attempt has stood the test of time
@@ -217,17 +246,49 @@ class CpuBudget:
 
     def _higher(self, wanted: Scaling) -> int:
         """Return the best level that there would be time for with some to spare."""
-        config = self._config
-        if (
-            self._decoding.value > 0.7 * config.decode_budget
-            or self._lateness.value > 0.5 * config.lateness
-        ):
+        if not self._is_calm():
             return self._level
         present = self.limits.cost(wanted)
         for level in range(self._level):
-            if self._encoding.value * _LADDER[level].cost(wanted) / present < config.relaxed:
+            if self._encoding.value * _LADDER[level].cost(wanted) / present < self._config.relaxed:
                 return level
         return self._level
+
+    def _is_calm(self) -> bool:
+        """Tell whether neither decoding nor the event loop suffers."""
+        config = self._config
+        return (
+            self._decoding.value <= 0.7 * config.decode_budget
+            and self._lateness.value <= 0.5 * config.lateness
+        )
+
+    def _pause(self, now: float) -> bool:
+        """Stop if that is the only thing left to do."""
+        config = self._config
+        waited = 0.0 if self._over_since is None else now - self._over_since
+        if self._encoding.value <= config.exhausted or waited < config.pause_patience:
+            return False
+        is_undone = now - self._resumed_at < config.undone_within
+        patience = 2 * self._resume_patience if is_undone else config.resume_patience
+        self._resume_patience = min(patience, config.max_up_patience)
+        self._paused = True
+        self._over_since = self._under_since = None
+        return True
+
+    def _resume(self, now: float) -> bool:
+        """Try a picture again if it is time to."""
+        if not self._is_calm():
+            self._under_since = None
+            return False
+        if self._under_since is None:
+            self._under_since = now
+        if now - self._under_since < self._resume_patience:
+            return False
+        self._paused = False
+        self._under_since = None
+        self._resumed_at = now
+        self._encoding.clear()
+        return True
 
     def _go(self, goal: int, now: float) -> bool:
         self._over_since = self._under_since = None

@@ -102,6 +102,7 @@ class PauseReason(Enum):
     """Why no picture is sent."""
 
     BANDWIDTH = "the network is too slow for a picture"
+    CPU = "this computer is too slow, or too busy, for a picture"
 
 
 class VideoEncode:
@@ -118,7 +119,6 @@ class VideoEncode:
         cpu: What this computer has time for.
         references: What frames are predicted from; :obj:`None` if that was not negotiated.
         skipped: Pictures not encoded, by reason.
-        paused: Why no picture is sent, or :obj:`None`.
 
     """
 
@@ -135,7 +135,6 @@ class VideoEncode:
         self.references: Final = ReferencePlan(config.references) if selects_references else None
         self.timing: Final = VideoTiming()
         self.skipped: Final[dict[SkipReason, int]] = dict.fromkeys(SkipReason, 0)
-        self.paused: PauseReason | None = None
         self._config: Final = config
         self._codecs: Final = codecs
         self._lane: Final = f"encode {mid}"
@@ -149,12 +148,20 @@ class VideoEncode:
         self._key_at: float | None = None  # when the last key frame was ordered
         self._ahead = 0.0  # bits encoded beyond the rate
         self._ahead_at = now
+        self._is_too_slow = False  # the network, for a picture
         self._change_since: float | None = None  # since when to pause, or to resume, is due
         self._encoder_time = 0
         self._captured_at: float | None = None
         self._interval = 0.0  # between pictures of the source, in ticks of 90 kHz
         self._size = (0, 0)
         self._source_pixels = 0
+
+    @property
+    def paused(self) -> PauseReason | None:
+        """Why no picture is sent; :obj:`None` if one is."""
+        if self._is_too_slow:
+            return PauseReason.BANDWIDTH
+        return PauseReason.CPU if self.cpu.paused else None
 
     @property
     def size(self) -> tuple[int, int]:
@@ -180,6 +187,8 @@ class VideoEncode:
     def limitation(self) -> LimitationReason:
         """What keeps the picture below what its source gives: of two reasons the narrower one."""
         scaling, limits = self._scale.scaling, self.cpu.limits
+        if self.paused is PauseReason.CPU:
+            return "cpu"
         if (
             self.paused is not None
             or scaling.numerator < limits.ceiling.numerator
@@ -206,11 +215,11 @@ class VideoEncode:
         self._bitrate = bitrate
         self._settled = bitrate if settled is None else settled
         config = self._config
-        if self.paused is None:
+        if not self._is_too_slow:
             if self._lasts(target < config.pause_below, config.pause_patience, now):
-                self.paused = PauseReason.BANDWIDTH
+                self._is_too_slow = True
         elif self._lasts(target >= config.resume_above, config.resume_patience, now):
-            self.paused = None
+            self._is_too_slow = False
             self._key_wanted = True
 
     def request_key_frame(self) -> None:
@@ -276,11 +285,16 @@ class VideoEncode:
 
         """
         self._observe_cadence(now if frame.captured_at is None else frame.captured_at)
-        if self.paused is not None:
+        if self._is_too_slow:
             return self._skipped(SkipReason.PAUSED)
         if self._out is not None:  # the longer it is away, the sooner that is to be known
             self.cpu.handle_picture(now - self._ordered_at, self._least_interval(), now)
-        self.cpu.update(self._scale.scaling, self._source_rate(), now)
+        was_paused = self.cpu.paused
+        if not was_paused or self._out is None:  # else the encoder has not come back from the last
+            self.cpu.update(self._scale.scaling, self._source_rate(), now)
+        if self.cpu.paused:
+            return self._skipped(SkipReason.PAUSED)
+        self._key_wanted = self._key_wanted or was_paused
         if self._scale.update(
             self._settled,
             frame.width,

@@ -8,7 +8,8 @@ from __future__ import annotations
 from ringline.media.jobs import Job
 from ringline.media.receive.decode import DecodeJob
 from ringline.media.send.encode_job import VideoEncodeJob
-from ringline.media.send.events import CpuLimitChanged
+from ringline.media.send.events import CpuLimitChanged, SentPictureState
+from ringline.media.send.picture_state import PictureState
 from ringline.media.simulate import NetworkProfile, SimulatedCall
 
 NETWORK = "rate=3000,delay=20"
@@ -22,6 +23,7 @@ class Busy:
         self.encode, self.decode = encode, decode
         self.call = SimulatedCall(NetworkProfile.parse(NETWORK), seed=1)
         self.events: list[tuple[float, bool]] = []
+        self.states: list[tuple[float, PictureState, str]] = []
         self.call.a.job_seconds = self.seconds
         self.call.a.on_event = self.note
 
@@ -38,6 +40,8 @@ class Busy:
     def note(self, event: object, now: float) -> None:
         if isinstance(event, CpuLimitChanged):
             self.events.append((now, event.limited))
+        if isinstance(event, SentPictureState):
+            self.states.append((now, event.state, event.reason))
 
 
 def test_a_busy_computer_keeps_sound_and_a_moving_picture() -> None:
@@ -63,6 +67,25 @@ def test_a_busy_computer_keeps_sound_and_a_moving_picture() -> None:
     assert BUSY_UNTIL < ended < BUSY_UNTIL + 20
     # What the other side sends is not made worse by it.
     assert busy.call.b_to_a.observe(15.0, 40.0).frames_per_second > 29
+
+
+def test_a_computer_with_no_time_for_any_picture_pauses_it_and_keeps_the_sound() -> None:
+    busy = Busy(encode=1_000.0, decode=1.0)  # 160 ms for the least picture
+    busy.call.run(until=75.0)
+    seen = busy.call.a_to_b
+    assert seen.observe(20.0, 24.0).frames_per_second == 0
+    assert seen.observe(15.0, 40.0).concealed_ms_per_minute < 50
+    assert busy.call.b_to_a.observe(15.0, 40.0).frames_per_second > 29
+    # The try in between, after ten seconds, is told to nobody.
+    (_, smaller, _), (paused_at, paused, reason), *back = busy.states
+    assert (smaller, paused, reason) == (PictureState.SMALLER, PictureState.PAUSED, "cpu")
+    assert BUSY_FROM < paused_at < BUSY_FROM + 10
+    assert seen.observe(24.0, BUSY_UNTIL).frames_per_second > 0
+    assert [state for _, state, _ in back] == [PictureState.SMALLER, PictureState.FULL]
+    assert back[0][0] > BUSY_UNTIL
+    assert busy.call.stats()[0].send.streams[1].quality_limitation_durations["cpu"] > 25
+    assert [limited for _, limited in busy.events] == [True, False]
+    assert seen.observe(68.0, 75.0).frames_per_second > 29
 
 
 def test_a_computer_that_decodes_too_slowly_encodes_less() -> None:

@@ -19,6 +19,7 @@ class Machine:
         self.source_rate = RATE
         self.now = 0.0
         self.changes: list[tuple[float, CpuLimits]] = []
+        self.pauses: list[tuple[float, bool]] = []
 
     def run(self, seconds: float) -> None:
         end = self.now + seconds
@@ -31,10 +32,17 @@ class Machine:
             interval = 1 / min(present.frame_rate, self.source_rate)
             whole = WHOLE.cost(Scaling(8, 1.0))
             away = self.seconds * limits.cost(Scaling(present.numerator, 1.0)) / whole
-            self.now += max(interval, away)
-            self.budget.handle_picture(away, interval, self.now)
+            was_paused = self.budget.paused
+            if was_paused:
+                self.now += 1 / self.source_rate
+            else:
+                self.now += max(interval, away)
+                self.budget.handle_picture(away, interval, self.now)
             if self.budget.update(present, self.source_rate, self.now):
-                self.changes.append((self.now, self.budget.limits))
+                if self.budget.paused is not was_paused:
+                    self.pauses.append((self.now, self.budget.paused))
+                else:
+                    self.changes.append((self.now, self.budget.limits))
 
 
 @pytest.mark.parametrize("seconds", [0.001, 0.01, 0.022])
@@ -157,3 +165,72 @@ def test_a_timer_that_is_late_now_and_then_does_not() -> None:
         machine.budget.handle_lateness(0.2 if index % 90 == 0 else 0.002, machine.now)
         machine.run(1 / 30)
     assert machine.changes == []
+
+
+def test_where_even_the_least_picture_takes_too_long_there_is_none() -> None:
+    machine = Machine(3.0)  # 118 ms for the least, of which there would be ten a second
+    machine.run(25.0)
+    assert [paused for _, paused in machine.pauses] == [True]
+    assert machine.budget.limits.ceiling == Scaling(2, 10.0)
+
+
+def test_a_least_picture_that_is_only_over_the_budget_goes_on() -> None:
+    machine = Machine(2.2)  # 87 ms of the 100
+    machine.run(60.0)
+    assert machine.budget.limits.ceiling == Scaling(2, 10.0)
+    assert machine.pauses == []
+
+
+def test_a_pause_is_tried_to_be_ended_ever_more_rarely() -> None:
+    machine = Machine(3.0)
+    machine.run(500.0)
+    lengths = [
+        round(until - since)
+        for (since, paused), (until, _) in zip(machine.pauses, machine.pauses[1:], strict=False)
+        if paused
+    ]
+    assert lengths[:5] == [10, 20, 40, 80, 80]
+    tries = [
+        since - until
+        for (until, paused), (since, _) in zip(machine.pauses, machine.pauses[1:], strict=False)
+        if not paused
+    ]
+    assert all(2.0 <= length < 3.5 for length in tries)
+
+
+def test_after_a_pause_the_picture_comes_back_whole_and_the_next_pause_is_short() -> None:
+    machine = Machine(3.0)
+    machine.run(60.0)  # by now they are of 40 s
+    machine.seconds = 0.005
+    machine.run(80.0)
+    assert not machine.budget.paused
+    assert machine.budget.limits == WHOLE
+    seen = len(machine.pauses)
+    machine.seconds = 3.0
+    machine.run(45.0)
+    (since, _), (until, _) = machine.pauses[seen : seen + 2]
+    assert until - since == pytest.approx(10.0, abs=0.2)
+
+
+def test_no_picture_is_tried_while_the_event_loop_runs_late() -> None:
+    machine = Machine(3.0)
+    machine.run(25.0)
+    for _ in range(30 * 30):
+        machine.budget.handle_lateness(0.05, machine.now)
+        machine.run(1 / 30)
+    assert machine.budget.paused
+    calm_since = machine.now
+    while machine.budget.paused:
+        machine.budget.handle_lateness(0.001, machine.now)
+        machine.run(1 / 30)
+    assert 10.0 < machine.now - calm_since < 12.0
+
+
+def test_what_is_no_longer_decoded_takes_no_time() -> None:
+    machine = Machine(0.003)
+    for _ in range(5 * 30):
+        machine.budget.handle_decoding(0.032, machine.now)
+        machine.run(1 / 30)
+    assert machine.budget.limits.reduces
+    machine.run(30.0)  # the other side has put its camera off
+    assert machine.budget.limits == WHOLE

@@ -203,6 +203,7 @@ class Lane:
         self.now = 0.0
         self.encoded: list[tuple[int, int]] = []
         self.speeds: list[int | None] = []
+        self.keys: list[bool] = []
         self._out: tuple[float, VideoEncodeJob] | None = None
 
     def run(self, seconds: float) -> int:
@@ -215,6 +216,7 @@ class Lane:
                 self.stage.handle_job(job, ends_at)
                 self.encoded.append(job.size)
                 self.speeds.append(job.cpu_used)
+                self.keys.append(job.force_key)
             job_or_none = self.stage.handle_frame(frame(self.now), self.now, queue_seconds=0.0)
             if job_or_none is not None:
                 self._out = self.now + self.seconds(job_or_none), job_or_none
@@ -264,6 +266,22 @@ def test_a_slow_encoder_hurries_then_makes_fewer_then_smaller_pictures(fake_code
     assert lane.run(5.0) >= 149
     assert limitation(lane) == "none"
     assert lane.stage.cpu.limits.cpu_used == -6
+
+
+def test_an_encoder_too_slow_for_any_picture_is_left_alone_for_a_while(fake_codecs: Any) -> None:
+    lane = Lane(fake_codecs, lambda _: 0.2)
+    lane.run(12.0)
+    assert lane.stage.paused is PauseReason.CPU
+    assert limitation(lane) == "cpu"
+    seen = len(lane.encoded)
+    lane.seconds = lambda _: 0.004
+    assert lane.run(1.0) == 0
+    assert skipped(lane.stage).keys() >= {SkipReason.PAUSED}
+    lane.run(40.0)
+    assert lane.stage.paused is None
+    assert lane.keys[seen]  # the first one after the pause
+    assert lane.encoded[-1] == (640, 360)
+    assert limitation(lane) == "none"
 
 
 def test_bandwidth_is_named_where_it_is_narrower_than_the_computer(fake_codecs: Any) -> None:
