@@ -45,13 +45,13 @@ from ringline.turn.attributes import (
 )
 from ringline.turn.bandwidth import Bandwidth, MakeBucket, TokenBucket
 from ringline.turn.channel_binding import ChannelBindings
-from ringline.turn.commands import CloseRelay, Command, OpenFlow, OpenRelay, TellWorker
+from ringline.turn.commands import CloseRelay, Command, OpenFlow, OpenRelay
 from ringline.turn.config import TurnConfig
 from ringline.turn.credentials import Credentials
-from ringline.turn.deadlines import Deadlines
 from ringline.turn.ended_calls import EndedCalls
 from ringline.turn.error_codes import ErrorCode, reason_phrase
-from ringline.turn.fleet import Fleet, WorkerMessage, WorkerMessageKind
+from ringline.turn.fleet import Fleet, WorkerMessage
+from ringline.turn.lending import Claim, Lending
 from ringline.turn.log_format import Event, Private
 from ringline.turn.metrics import TurnMetrics
 from ringline.turn.new_peers import NewPeers
@@ -76,8 +76,6 @@ UDP: Final = 17  # IP protocol number in REQUESTED-TRANSPORT
 MAX_ATTEMPTS: Final = 8
 """Ports to try before 508.  The operating system gives ports of our range to others too; with a
 tenth of them gone, eight failures in a row are one in 10^8."""
-CLAIM_PATIENCE: Final = 1.0
-"""Seconds in which another worker has to answer; it needs none, unless it is dead."""
 
 
 class _Ports(Enum):
@@ -183,11 +181,19 @@ class Allocator:
             grace=config.call_end_grace, remembered=config.max_credential_lifetime
         )
         self._by_call: Final[dict[str, dict[int, Allocation]]] = {}
-        self._openings_by_client: Final[dict[ClientSocket, _Opening]] = {}
+        self._openings_by_client: Final[dict[ClientSocket, _Opening | Claim]] = {}
         self._openings_by_port: Final[dict[int, _Opening]] = {}
-        self._claims: Final[dict[bytes, _Opening]] = {}  # of other workers' ports, by token
-        self._claim_deadlines: Final[Deadlines[bytes]] = Deadlines()
-        self._lent: Final[dict[int, int]] = {}  # ports of ours, to the worker that has them
+        self._lending: Lending | None = None
+        if fleet is not None:
+            self._lending = Lending(
+                fleet,
+                self._ports,
+                self._quota,
+                self._reservations,
+                commands,
+                on_granted=self._use_lent,
+                on_refused=self._refuse_claim,
+            )
         self.draining = False
         self.seal: Callable[[Allocation, int, float], bytes] | None = None
 
@@ -210,8 +216,9 @@ class Allocator:
             self._responder.refuse(request, code)
             return
         token = request.message.get(RESERVATION_TOKEN)
-        if token is not None and self._home_of(token) is not None:
-            self._claim(request, token, now)
+        lending = self._lending
+        if token is not None and lending is not None and lending.is_elsewhere(token):
+            self._claim(request, token, lending, now)
         elif token is not None:
             self._use_reservation(request, token, now)
         else:
@@ -308,43 +315,27 @@ class Allocator:
                 families = tuple(relay.family for relay in allocation.relays)
                 self._allocations.end(allocation, families)
                 self.release(allocation, families)
-        for token in self._claim_deadlines.pop_due(now):
-            self._end_claim(self._claims.pop(token))
+        if self._lending is not None:
+            self._lending.handle_timeout(now)
 
     def poll_timeout(self) -> float | None:
         """Return when :meth:`handle_timeout` has something to do."""
         times = (
             self._reservations.next_expiry(),
             self._ended_calls.next_due(),
-            self._claim_deadlines.next_due(),
+            None if self._lending is None else self._lending.poll_timeout(),
         )
         return min((time for time in times if time is not None), default=None)
 
     def handle_worker_message(self, message: WorkerMessage, relay_port: int, now: float) -> None:
-        """Take what another worker said of reservations; ``relay_port``: whose socket came."""
-        match message.kind:
-            case WorkerMessageKind.CLAIM:
-                self._lend(message)
-            case WorkerMessageKind.GRANT:
-                self._take_over(message, relay_port, now)
-            case WorkerMessageKind.REFUSE:
-                opening = self._claims.pop(message.token, None)
-                if opening is not None:
-                    self._claim_deadlines.cancel(message.token)
-                    self._end_claim(opening)
-            case WorkerMessageKind.RETURN:
-                self.handle_relay_returned(message.target[1])
-            case WorkerMessageKind.HELLO:
-                for port in [p for p, worker in self._lent.items() if worker == message.sender]:
-                    del self._lent[port]
-                    self._ports.release(port)
-            case _:  # DATA is the server's
-                pass
+        """Take what another worker said of reservations (lending.py), and whose socket came."""
+        if self._lending is not None:
+            self._lending.handle_message(message, relay_port, now)
 
     def handle_relay_returned(self, relay_port: int) -> None:
-        """A port that was lent to another worker is ours again, or never reached it."""
-        if self._lent.pop(relay_port, None) is not None:
-            self._ports.release(relay_port)
+        """A port that was to be lent to another worker never reached it."""
+        if self._lending is not None:
+            self._lending.handle_returned(relay_port)
 
     def handle_call_ended(self, call: str, now: float) -> None:
         """Let the allocations of a call go when its grace is over, and make no new ones."""
@@ -567,84 +558,26 @@ class Allocator:
         name, port, hosts = reservation.quota_name, reservation.relay_port, [reservation.host]
         self._establish(request, name, port, hosts, lifetime=lifetime, now=now)
 
-    # A reserved port of another worker: the client's second socket may be any worker's.
-
-    def _home_of(self, token: bytes) -> int | None:
-        """Return the other worker that made a token, if one did."""
-        fleet = self._fleet
-        if fleet is None or len(token) != 8 or token[0] == fleet.index or token[0] >= fleet.count:
-            return None
-        return token[0]
-
-    def _claim(self, request: Request, token: bytes, now: float) -> None:
-        """Ask the worker that has the port for it."""
-        if token in self._claims:
-            self._responder.refuse(request, ErrorCode.INSUFFICIENT_CAPACITY)
-            return
+    def _claim(self, request: Request, token: bytes, lending: Lending, now: float) -> None:
+        """Ask the worker that has a reserved port for it."""
         lifetime = granted_lifetime(request.message.get(LIFETIME), self._config)
-        opening = _Opening(request, "", _Ports.ANY, (), lifetime, 0, {})
-        self._openings_by_client[request.client] = opening
-        self._claims[token] = opening
-        self._claim_deadlines.schedule(token, now + CLAIM_PATIENCE)
-        self._tell(token[0], WorkerMessageKind.CLAIM, token=token, name=request.username)
+        claim = lending.claim(request, token, lifetime, now)
+        if claim is None:
+            self._responder.refuse(request, ErrorCode.INSUFFICIENT_CAPACITY)
+        else:
+            self._openings_by_client[request.client] = claim
 
-    def _end_claim(self, opening: _Opening) -> None:
+    def _refuse_claim(self, claim: Claim) -> None:
         """There is no such reservation, or nobody answers."""
-        del self._openings_by_client[opening.request.client]
-        if not opening.is_abandoned:
-            self._responder.refuse(opening.request, ErrorCode.INSUFFICIENT_CAPACITY)
+        del self._openings_by_client[claim.request.client]
+        if not claim.is_abandoned:
+            self._responder.refuse(claim.request, ErrorCode.INSUFFICIENT_CAPACITY)
 
-    def _lend(self, message: WorkerMessage) -> None:
-        """Give a reserved port, with its socket and its place in the quota, to who claims it."""
-        reservation = self._reservations.claim(message.token, message.name)
-        if reservation is None:
-            self._tell(message.sender, WorkerMessageKind.REFUSE, token=message.token)
-            return
-        port = reservation.relay_port
-        self._quota.release(reservation.quota_name, 1)
-        self._lent[port] = message.sender
-        self._tell(
-            message.sender,
-            WorkerMessageKind.GRANT,
-            relay_port=port,
-            source=(reservation.host, port),
-            token=message.token,
-            name=reservation.quota_name,
-        )
-
-    def _take_over(self, message: WorkerMessage, relay_port: int, now: float) -> None:
+    def _use_lent(self, claim: Claim, quota_name: str, local: Address, now: float) -> None:
         """Establish on a port that another worker has lent."""
-        opening = self._claims.pop(message.token, None)
-        if opening is None or opening.is_abandoned or relay_port != message.source[1]:
-            if opening is not None:
-                self._claim_deadlines.cancel(message.token)
-                self._end_claim(opening)
-            if relay_port:
-                self._commands.append(CloseRelay(relay_port))
-            self._tell(message.sender, WorkerMessageKind.RETURN, target=message.source)
-            return
-        self._claim_deadlines.cancel(message.token)
-        del self._openings_by_client[opening.request.client]
-        self._quota.take(message.name, 1)
-        host, port = message.source
-        self._establish(
-            opening.request, message.name, port, [host], lifetime=opening.lifetime, now=now
-        )
-
-    def _tell(
-        self,
-        worker: int,
-        kind: WorkerMessageKind,
-        *,
-        relay_port: int | None = None,
-        source: Address = ("", 0),
-        target: Address = ("", 0),
-        token: bytes = b"",
-        name: str = "",
-    ) -> None:
-        assert self._fleet is not None  # noqa: S101 - there is another worker
-        message = WorkerMessage(kind, self._fleet.index, source, target, token, name)
-        self._commands.append(TellWorker(worker, message.serialize(), relay_port))
+        del self._openings_by_client[claim.request.client]
+        host, port = local
+        self._establish(claim.request, quota_name, port, [host], lifetime=claim.lifetime, now=now)
 
     def _establish(
         self,
@@ -732,13 +665,9 @@ class Allocator:
         self._quota.release(quota_name, 1)
         if self._fleet is not None:
             self._fleet.withdraw(port)
-            home = self._fleet.home_of(
-                port, self._config.first_relay_port, self._config.last_relay_port
-            )
-            if home is not None:
-                self._tell(home, WorkerMessageKind.RETURN, target=("", port))
-                return
-        self._ports.release(port)
+        first, last = self._config.first_relay_port, self._config.last_relay_port
+        if self._lending is None or not self._lending.give_back(port, first, last):
+            self._ports.release(port)
 
 
 def _requested_families(message: Message) -> tuple[AddressFamily, ...]:

@@ -149,8 +149,6 @@ def test_after_a_day_nothing_is_left() -> None:
         allocator._openings_by_client,
         allocator._openings_by_port,
         allocator._by_call,
-        allocator._claims,
-        allocator._lent,
         allocator._quota._held,
         allocator._bandwidth._held,
         allocator._ended_calls._due,

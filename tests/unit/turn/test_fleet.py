@@ -216,6 +216,12 @@ def reserve(pair: Pair) -> tuple[Client, bytes]:
     return ann, token
 
 
+def lent(pair: Pair) -> dict[int, int]:
+    lending = pair.benches[0].server._allocator._lending
+    assert lending is not None
+    return lending._lent
+
+
 def claim(pair: Pair, client: Client, token: bytes) -> list[tuple[int, Any]]:
     values = client.request(Method.ALLOCATE, UDP, (RESERVATION_TOKEN, token))
     return pair.carry(1, values)
@@ -242,7 +248,7 @@ def test_a_reserved_port_moves_to_who_claims_it_and_comes_back() -> None:
     # All is given back: the quota, and the port.
     pool = pair.benches[0].server._allocator._ports
     assert len(pool) == 1
-    assert pair.benches[0].server._allocator._lent == {}
+    assert lent(pair) == {}
     assert [b.server._allocator._quota.held for b in pair.benches] == [1, 0]
 
 
@@ -275,7 +281,7 @@ def test_a_grant_that_comes_too_late_is_sent_back() -> None:
     pair.deliver = True
     rest = pair.carry(1, [asked])
     assert [type(command) for _, command in rest] == [CloseRelay]
-    assert pair.benches[0].server._allocator._lent == {}
+    assert lent(pair) == {}
 
 
 def test_what_was_lent_to_a_worker_that_died_is_free() -> None:
