@@ -69,7 +69,7 @@ _BATCH: Final = 32
 FREE_PORT_ATTEMPTS: Final = 20
 """Where any free port will do, it has to be free for TCP as well."""
 
-_PLANE_INTERFACE: Final = 2
+_PLANE_INTERFACE: Final = 3
 """Of the compiled data plane that this file can work with: INTERFACE of ``_relay.c``."""
 
 _DATAGRAM: Final = 65_536  # the largest there is
