@@ -4,7 +4,7 @@
     python benchmarks/peer_cost.py --against ../other    another checkout beside this one
     python benchmarks/peer_cost.py --profile             where the loop's thread spends it
     python benchmarks/peer_cost.py --starve 0.2          a caller with a fifth of the time
-    python benchmarks/peer_cost.py --seconds 300 --rounds 1 --size 640x360x30   memory over time
+    python benchmarks/peer_cost.py --seconds 300 --rounds 1 --size 640x360x30   growth of memory
 
 Two peers as processes of their own call each other on loopback, with all that a call is made of:
 sockets, SRTP, Opus and VP8 both ways.  What they show and say is made before the call, so that
@@ -56,6 +56,10 @@ _PICTURES: Final = 60
 _VOICE_SECONDS: Final = 20.0
 _PATIENCE: Final = 60.0
 _THROTTLE_PERIOD: Final = 0.1
+
+_MEMORY_INTERVAL: Final = 5.0
+_GROWTH_FROM: Final = 120.0
+"""Seconds of a call from which its memory's growth is told: filling caches look the same."""
 
 
 # One peer
@@ -168,12 +172,12 @@ async def _measure(
     profile = cProfile.Profile() if options.profile else None
     pictures, sounds, concealed = seen.pictures, seen.sounds, seen.concealed
     threads, usage, started = _thread_seconds(), resource.getrusage(resource.RUSAGE_SELF), _now()
-    memory = [_resident()]
+    memory = [(0.0, _resident())]
     if profile is not None:
         profile.enable()
     while _now() - started < options.seconds:
-        await asyncio.sleep(min(10.0, max(0.0, started + options.seconds - _now())))
-        memory.append(_resident())
+        await asyncio.sleep(min(_MEMORY_INTERVAL, max(0.0, started + options.seconds - _now())))
+        memory.append((_now() - started, _resident()))
     if profile is not None:
         profile.disable()
         pstats.Stats(profile, stream=sys.stderr).sort_stats("tottime").print_stats(45)
@@ -197,7 +201,8 @@ async def _measure(
         "sent": sent and [sent.frame_width, sent.frame_height, sent.frames_per_second],
         "limitation_seconds": sent and sent.quality_limitation_durations,
         "concealed_ms": (seen.concealed - concealed) / 48,
-        "memory_mb": [round(one, 1) for one in memory],
+        "memory_mb": [round(one, 1) for _, one in memory],
+        "memory_mb_a_minute": _growth(memory),
         "memory_before_mb": round(before, 1),
         "material_mb": round(material / 2**20, 1),
     }  # fmt: skip
@@ -214,6 +219,18 @@ def _resident() -> float:
     except OSError:  # not Linux: the most that it ever was
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     return pages * resource.getpagesize() / 2**20
+
+
+def _growth(memory: list[tuple[float, float]]) -> float | None:
+    """Return the slope of memory, in MiB a minute, by least squares; :obj:`None` of a short call.
+
+    Of the second half: what a call needs once it has by then.
+    """
+    end = memory[-1][0]
+    if end < _GROWTH_FROM:
+        return None
+    later = [(at, size) for at, size in memory if at >= end / 2]
+    return 60 * statistics.linear_regression(*zip(*later, strict=True)).slope
 
 
 def _thread_seconds() -> dict[str, float]:
@@ -245,6 +262,7 @@ class Cost:
         concealed: Milliseconds of sound made up.
         switches: Times a second that the process was given a core.
         memory: MiB at the end, without what is sent.
+        growth: MiB a minute in the second half; :obj:`None` where the call was too short to tell.
 
     """
 
@@ -255,10 +273,12 @@ class Cost:
     concealed: float
     switches: float
     memory: float
+    growth: float | None
 
     @classmethod
     def of(cls, peers: list[dict[str, Any]]) -> Cost:
         """Return the median of these."""
+        slopes = [slope for peer in peers if (slope := peer["memory_mb_a_minute"]) is not None]
         return cls(
             cores=statistics.median(peer["cores"] for peer in peers),
             system=statistics.median(peer["system"] for peer in peers),
@@ -267,6 +287,7 @@ class Cost:
             concealed=statistics.median(peer["concealed_ms"] for peer in peers),
             switches=statistics.median(peer["switches"] for peer in peers),
             memory=statistics.median(peer["memory_mb"][-1] - peer["material_mb"] for peer in peers),
+            growth=statistics.median(slopes) if slopes else None,
         )
 
 
@@ -384,16 +405,20 @@ async def compare(options: argparse.Namespace) -> dict[str, dict[str, list[dict[
 def as_table(found: dict[str, dict[str, list[dict[str, Any]]]]) -> str:
     """Return the medians as a table."""
     lines = [
-        "call        checkout  core   goal   kernel  loop   switches/s  fps   made up  memory",
+        (
+            f"{'call':<11} {'checkout':<9} core   goal   kernel  loop   switches/s  fps   made up  "
+            "memory  growth"
+        )
     ]
     for size, checkouts in found.items():
         goal = f"{_GOALS[size]:.2f}" if size in _GOALS else "-"
         for name, peers in checkouts.items():
             cost = Cost.of(peers)
+            growth = "-" if cost.growth is None else f"{cost.growth:+.2f} MiB/min"
             lines.append(
                 f"{size:<11} {name:<9} {cost.cores:.3f}  {goal:<5}  {cost.system:.3f}   "
                 f"{cost.loop:.3f}  {cost.switches:<10.0f}  {cost.frame_rate:<4.1f}  "
-                f"{cost.concealed:<4.0f} ms  {cost.memory:.0f} MiB"
+                f"{cost.concealed:<4.0f} ms  {cost.memory:<3.0f} MiB {growth}"
             )
     return "\n".join(lines)
 

@@ -19,7 +19,7 @@ from ringline.media.simulate import NetworkProfile, SimulatedCall
 from ringline.media.simulate.call import session_parameters
 
 FOLDER = Path(__file__).parent.parent.parent / "benchmarks"
-NAMES = ("bench", "material", "quality", "scores", "stages")
+NAMES = ("bench", "material", "peer_cost", "quality", "scores", "stages")
 
 
 @pytest.fixture
@@ -159,3 +159,13 @@ def test_the_table_has_a_row_for_each_network(benchmarks: dict[str, ModuleType])
     assert "| pace | packet | 1.0 | 2.0 |" in table
     assert "| clean | 1.0 | 1.0 / 0.0 | 1 | 1 / 45 | 1 / 60 |" in table
     assert "| wifi | 1.0 | 1.0 | 1 | 1 | 1 | - |" in table
+
+
+def test_memory_that_grows_is_told_in_the_second_half_of_a_call_of_some_length(
+    benchmarks: dict[str, ModuleType],
+) -> None:
+    growth = benchmarks["peer_cost"]._growth
+    filling = [(5.0 * n, 100.0 + min(n, 12)) for n in range(49)]  # caches, for a minute
+    assert growth(filling) == pytest.approx(0.0)
+    assert growth([(at, size + at / 30) for at, size in filling]) == pytest.approx(2.0)
+    assert growth(filling[:20]) is None
