@@ -181,13 +181,15 @@ class TurnService:
 
     @property
     def metrics(self) -> TurnMetrics:
-        """The live counters.
+        """The counters of this moment; some move on only when this is asked again.
 
         Raises:
             RuntimeError: If the server is not open.
 
         """
-        return self._running().metrics
+        core = self._running()
+        self._count_passed(core)
+        return core.metrics
 
     async def open(self) -> None:
         """Bind the listening socket and begin to serve; once.
@@ -412,6 +414,8 @@ class TurnService:
             self._errors = None
         if self._plane is not None:
             self._loop.remove_reader(self._plane.fileno())
+            if self._core is not None:
+                self._count_passed(self._core)
             self._plane.close()
             self._plane = None
         if self._listeners:
@@ -463,16 +467,25 @@ class TurnService:
     def _read_plane(self, plane: DataPlane, core: TurnServer) -> None:
         """Let the compiled data plane work, and do what it leaves."""
         now = self._loop.time()
-        for port, data, host, source_port in plane.run(now):
+        left = plane.run(now)
+        if not left:
+            return  # the core has heard of nothing, so that no timer changes
+        for port, data, host, source_port in left:
             if port == 0:
                 core.handle_client_datagram(data, ClientSocket(host, source_port), now)
             else:
                 core.handle_peer_datagram(port, data, (host, source_port), now)
             self._perform(core)
-        metrics = core.metrics
+        self._arm(core)
+
+    def _count_passed(self, core: TurnServer) -> None:
+        """Add what the data plane has counted, which it does by itself until somebody asks."""
+        if self._plane is None:
+            return
         to_peer, to_peer_bytes, to_client, to_client_bytes, inside, failed, over = (
-            plane.take_counts()
+            self._plane.take_counts()
         )
+        metrics = core.metrics
         metrics.client_to_peer_datagrams += to_peer
         metrics.client_to_peer_bytes += to_peer_bytes
         metrics.peer_to_client_datagrams += to_client
@@ -480,7 +493,6 @@ class TurnService:
         metrics.relayed_inside += inside
         metrics.dropped[DropReason.SOCKET] += failed
         metrics.dropped[DropReason.BANDWIDTH] += over
-        self._arm(core)
 
     def _read_relay(self, port: int, relay: socket.socket, core: TurnServer) -> None:
         now = self._loop.time()
