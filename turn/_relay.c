@@ -45,12 +45,15 @@
 enum { INTERFACE = 3 };
 
 enum {
-    BATCH = 32,            /* datagrams of one read; a busy socket must not starve the others */
+    BATCH = 32,            /* datagrams of one read; a busy socket must not starve the others.  Nor
+                            * may one send have more than 64 (the kernel's UDP_MAX_SEGMENTS) */
     EVENTS = 64,           /* sockets of one turn */
     HEADROOM = 4,          /* for the header of ChannelData */
     DATAGRAM = 65536,      /* the largest there is */
+    /* Of one buffer: an odd number of cache lines more, or the beginnings of all of them, which is
+     * what is used, would want the same few lines of the cache. */
+    STRIDE = HEADROOM + DATAGRAM + 13 * 64 - HEADROOM,
     MAX_CHANNELS = 16384,  /* of one flow: as many as there are numbers */
-    MAX_SEGMENTS = 64,     /* of one send (the kernel's UDP_MAX_SEGMENTS) */
     MAX_SEGMENTED = 65000, /* bytes of one send */
     MAX_REFUSALS = 8       /* sends in segments that fail in a row before they are given up */
 };
@@ -194,7 +197,7 @@ typedef struct {
     PyObject_HEAD
     int listener, epoll;
     Table by_client, by_relayed, by_port;
-    char *buffers; /* BATCH of them, each HEADROOM + DATAGRAM */
+    char *buffers; /* BATCH of them, a STRIDE apart */
     struct mmsghdr in[BATCH];
     struct iovec in_iov[BATCH];
     struct sockaddr_in in_from[BATCH];
@@ -260,10 +263,10 @@ static void send_one(DataPlane *self, const Outgoing *out)
         self->failed++; /* the network does not take it: a relay does not queue */
 }
 
-/* Send a run of equal size to one address by one call. */
+/* Send a run to one address by one call; all are as long as the first, the last may be shorter. */
 static void send_segments(DataPlane *self, const Outgoing *out, int count)
 {
-    struct iovec parts[MAX_SEGMENTS];
+    struct iovec parts[BATCH];
     char control[CMSG_SPACE(sizeof(uint16_t))] = {0};
     for (int i = 0; i < count; i++)
         parts[i] = (struct iovec){out[i].data, out[i].size};
@@ -296,27 +299,33 @@ static void send_segments(DataPlane *self, const Outgoing *out, int count)
         send_one(self, &out[i]);
 }
 
+/* Send what waits.  What goes to one address goes together, in its order, however mixed with that
+ * of others it came. */
 static void flush(DataPlane *self)
 {
-    for (int first = 0; first < self->out_count;) {
-        const Outgoing *out = &self->out[first];
+    Outgoing run[BATCH];
+    for (int first = 0; first < self->out_count; first++) {
+        if (!self->out[first].data)
+            continue; /* gone with an earlier one */
+        run[0] = self->out[first];
         int count = 1;
-        size_t bytes = out->size;
-        /* All but the last of a run must be of one size, and the last no larger. */
-        while (self->segments && first + count < self->out_count && count < MAX_SEGMENTS
-               && out->size > 0) {
-            const Outgoing *next = &self->out[first + count];
-            if (next->fd != out->fd || next->size != out->size || bytes + next->size > MAX_SEGMENTED
-                || key_of(&next->to) != key_of(&out->to))
+        size_t bytes = run[0].size;
+        for (int i = first + 1; self->segments && i < self->out_count && run[0].size > 0; i++) {
+            Outgoing *next = &self->out[i];
+            if (!next->data || next->fd != run[0].fd || key_of(&next->to) != key_of(&run[0].to))
+                continue;
+            if (next->size > run[0].size || next->size == 0 || bytes + next->size > MAX_SEGMENTED)
                 break;
+            run[count++] = *next;
             bytes += next->size;
-            count++;
+            next->data = NULL;
+            if (next->size < run[0].size)
+                break;
         }
         if (count == 1)
-            send_one(self, out);
+            send_one(self, &run[0]);
         else
-            send_segments(self, out, count);
-        first += count;
+            send_segments(self, run, count);
     }
     self->out_count = 0;
 }
@@ -412,16 +421,6 @@ static int hand_over(PyObject *list, int port, const char *data, size_t size,
 /* Read a socket once: the listener if `flow` is NULL, else that flow's relay. */
 static int read_socket(DataPlane *self, Flow *flow, double now, PyObject *list)
 {
-    for (int i = 0; i < BATCH; i++) {
-        self->in_iov[i].iov_base = self->buffers + (size_t)i * (HEADROOM + DATAGRAM) + HEADROOM;
-        self->in_iov[i].iov_len = DATAGRAM;
-        self->in[i].msg_hdr = (struct msghdr){
-            .msg_name = &self->in_from[i],
-            .msg_namelen = sizeof self->in_from[i],
-            .msg_iov = &self->in_iov[i],
-            .msg_iovlen = 1,
-        };
-    }
     int fd = flow ? flow->fd : self->listener;
     int came = recvmmsg(fd, self->in, BATCH, MSG_DONTWAIT, NULL);
     if (came < 0 && is_report(errno))
@@ -435,6 +434,7 @@ static int read_socket(DataPlane *self, Flow *flow, double now, PyObject *list)
         char *data = self->in_iov[i].iov_base;
         size_t size = self->in[i].msg_len;
         const struct sockaddr_in *source = &self->in_from[i];
+        self->in[i].msg_hdr.msg_namelen = sizeof self->in_from[i]; /* for the next read */
         int passed = flow ? from_peer(self, flow, data, size, source, now)
                           : from_client(self, data, size, source, now);
         if (!passed)
@@ -483,10 +483,20 @@ static int DataPlane_init(DataPlane *self, PyObject *args, PyObject *kwargs)
         return -1;
     self->listener = listener;
     self->segments = 1;
-    self->buffers = malloc((size_t)BATCH * (HEADROOM + DATAGRAM));
+    self->buffers = malloc((size_t)BATCH * STRIDE);
     if (!self->buffers) {
         PyErr_NoMemory();
         return -1;
+    }
+    for (int i = 0; i < BATCH; i++) {
+        self->in_iov[i].iov_base = self->buffers + (size_t)i * STRIDE + HEADROOM;
+        self->in_iov[i].iov_len = DATAGRAM;
+        self->in[i].msg_hdr = (struct msghdr){
+            .msg_name = &self->in_from[i],
+            .msg_namelen = sizeof self->in_from[i],
+            .msg_iov = &self->in_iov[i],
+            .msg_iovlen = 1,
+        };
     }
     self->epoll = epoll_create1(EPOLL_CLOEXEC);
     struct epoll_event event = {.events = EPOLLIN, .data.ptr = NULL};

@@ -113,6 +113,21 @@ def test_a_burst_arrives_whole_and_in_order(rig: Rig) -> None:
     assert [data for data, _ in came(rig.peer)] == payloads
 
 
+def test_what_is_mixed_arrives_whole_and_in_order_at_each_address(rig: Rig) -> None:
+    other = rig.open()
+    rig.bind(0x4001, peer=other.getsockname())
+    sizes = [(800, 700), (800, 700), (300, 0), (900, 700), (0, 700), (800, 1), (800, 700)]
+    sent: tuple[list[bytes], list[bytes]] = ([], [])
+    for turn, both in enumerate(sizes):
+        for payloads, number, size in zip(sent, (0x4000, 0x4001), both, strict=True):
+            payloads.append(bytes([turn + 1]) * size)
+            rig.client.sendto(framed(payloads[-1], number), rig.listener.getsockname())
+    assert rig.run() == []
+    assert [data for data, _ in came(rig.peer)] == sent[0]
+    assert [data for data, _ in came(other)] == sent[1]
+    assert rig.plane.take_counts() == (14, sum(map(len, sent[0] + sent[1])), 0, 0, 0, 0, 0)
+
+
 def test_two_flows_reach_each_other_inside(rig: Rig) -> None:
     other_client, other_relay = rig.open(), rig.open()
     rig.add_flow(other_relay, other_client)
