@@ -4,10 +4,11 @@ One UDP socket of each family for all clients beside the connections of
 :mod:`~ringline.turn.io_stream`, one socket per relay, one timer.  The UDP sockets are read by
 ``loop.add_reader`` and written at once, without asyncio's transports between: a relay must not
 queue what the network does not take, and a wake-up can then read all that has come instead of one
-datagram.
+datagram.  What a wake-up passes on is sent at its end, together where it goes to one address
+(:mod:`~ringline.turn.io_burst`).
 
 There are no decisions here: each datagram goes to :class:`~ringline.turn.server.TurnServer`, and
-what it commands is done before the next one is read.
+what it commands is done before the next one is read, but for the sending.
 """
 
 from __future__ import annotations
@@ -47,10 +48,11 @@ from ringline.turn.commands import (
 )
 from ringline.turn.config import TurnConfig
 from ringline.turn.errors import ConfigError, ListenError
+from ringline.turn.io_burst import Burst
 from ringline.turn.io_icmp import CAN_READ_ERRORS, REPORTED, ErrorQueues
 from ringline.turn.io_interfaces import interface_addresses
 from ringline.turn.io_peer import PeerStreams
-from ringline.turn.io_socket import CAN_SET_DONT_FRAGMENT, open_udp, send_any, send_unfragmented
+from ringline.turn.io_socket import CAN_SET_DONT_FRAGMENT, open_udp, send_unfragmented
 from ringline.turn.io_stream import StreamListener
 from ringline.turn.metrics import DropReason, TurnMetrics
 from ringline.turn.server import TurnServer
@@ -122,6 +124,7 @@ class TurnService:
         self._tls: ssl.SSLContext | None = None
         self._plane: DataPlane | None = None
         self._core: TurnServer | None = None
+        self._burst: Final = Burst(lambda error: self._count_failure(self._running(), error))
         self._errors: ErrorQueues | None = None  # where the system has such
         self._peers: PeerStreams | None = None  # where relays over TCP are on
         self._timer: asyncio.Handle | None = None
@@ -461,7 +464,8 @@ class TurnService:
                 self._count_failure(core, error)
                 break
             core.handle_client_datagram(data, ClientSocket(source[0], source[1]), now)
-            self._perform(core)
+            self._gather(core)
+        self._burst.flush()
         self._arm(core)
 
     def _read_plane(self, plane: DataPlane, core: TurnServer) -> None:
@@ -507,7 +511,8 @@ class TurnService:
                 self._count_failure(core, error)
                 break
             core.handle_peer_datagram(port, data, source[:2], now)
-            self._perform(core)
+            self._gather(core)
+        self._burst.flush()
 
     def _read_link(self, link: Link, core: TurnServer) -> None:
         """Take what other workers say."""
@@ -557,6 +562,12 @@ class TurnService:
 
     def _perform(self, core: TurnServer) -> None:
         """Do what the core commands, until there is nothing left (the drain rule)."""
+        self._gather(core)
+        self._burst.flush()
+
+    def _gather(self, core: TurnServer) -> None:
+        """Do likewise, but for datagrams, which the caller flushes before the loop goes on."""
+        burst = self._burst
         while (command := core.poll_command()) is not None:
             if isinstance(command, SendToClient):
                 client = command.client
@@ -564,20 +575,20 @@ class TurnService:
                     self._streams[client.transport].send(client, command.data)
                     continue
                 listener = self._listener6 if ":" in client.host else self._listener4
-                if listener is None:
-                    continue  # closed in this very turn of the loop
-                try:
-                    listener.sendto(command.data, (client.host, client.port))
-                except OSError as error:
-                    self._count_failure(core, error)
-            elif isinstance(command, SendToPeer):
+                if listener is not None:  # else closed in this very turn of the loop
+                    burst.add(listener, (client.host, client.port), command.data)
+                continue
+            if isinstance(command, SendToPeer):
                 relays = self._relays6 if ":" in command.peer[0] else self._relays4
-                try:
-                    relay = relays[command.relay_port]
-                    _send_to_peer(relay, command)
-                except OSError as error:
-                    self._count_failure(core, error)
-            elif isinstance(command, OpenRelay):
+                relay = relays[command.relay_port]
+                if command.dont_fragment:
+                    burst.flush()
+                    self._send_unfragmented(core, relay, command)
+                else:
+                    burst.add(relay, command.peer, command.data)
+                continue
+            burst.flush()  # first, as sockets may be closed or given away now
+            if isinstance(command, OpenRelay):
                 self._open_relay(core, command)
             elif isinstance(command, CloseRelay):
                 self._close_relay(command.relay_port, command.family)
@@ -587,6 +598,19 @@ class TurnService:
                 self._perform_tcp(command)
             elif self._plane is not None:
                 self._tell_plane(self._plane, command)
+
+    def _send_unfragmented(
+        self, core: TurnServer, relay: socket.socket, command: SendToPeer
+    ) -> None:
+        try:
+            try:
+                send_unfragmented(relay, command)
+            except OSError as error:
+                if error.errno not in REPORTED:
+                    raise
+                send_unfragmented(relay, command)  # what failed was the report of an earlier one
+        except OSError as error:
+            self._count_failure(core, error)
 
     def _perform_tcp(self, command: ConnectPeer | JoinPeer | ClosePeer) -> None:
         peers = self._peers
@@ -716,22 +740,6 @@ class TurnService:
     def _count_failure(self, core: TurnServer, error: OSError) -> None:
         core.metrics.dropped[DropReason.SOCKET] += 1
         logger.debug("TURN: socket: %s", error)
-
-
-def _send_to_peer(relay: socket.socket, command: SendToPeer) -> None:
-    """Send a datagram, again where what failed was the report of an earlier one.
-
-    Raises:
-        OSError: If it cannot be sent.
-
-    """
-    send = send_unfragmented if command.dont_fragment else send_any
-    try:
-        send(relay, command)
-    except OSError as error:
-        if error.errno not in REPORTED:
-            raise
-        send(relay, command)
 
 
 def _towards(client: str, family: AddressFamily) -> str:

@@ -9,7 +9,7 @@ from typing import Final
 from ringline.turn.addresses import AddressFamily, family_of
 from ringline.turn.commands import SendToPeer
 
-__all__ = ["CAN_SET_DONT_FRAGMENT", "open_tcp", "open_udp", "send_any", "send_unfragmented"]
+__all__ = ["CAN_SET_DONT_FRAGMENT", "open_tcp", "open_udp", "send_unfragmented"]
 
 # Linux's numbers, which Python's socket module does not name.  Without IP_MTU_DISCOVER the kernel
 # would set the DF bit on its own judgement; RFC 8656 §15 wants it only where the client does.
@@ -60,16 +60,6 @@ def open_tcp(host: str, port: int, *, shared: bool = False) -> socket.socket:
         opened.close()
         raise
     return opened
-
-
-def send_any(relay: socket.socket, command: SendToPeer) -> None:
-    """Send a datagram, in fragments if need be.
-
-    Raises:
-        OSError: If it cannot be sent.
-
-    """
-    relay.sendto(command.data, command.peer)
 
 
 def send_unfragmented(relay: socket.socket, command: SendToPeer) -> None:

@@ -1,0 +1,113 @@
+"""Burst: datagrams of one wake-up, sent together where they go to one address.
+
+A call into the system for each datagram is half of what relaying one costs in Python.  Linux takes
+several at once if they go to one address and all are as long as the first, the last one or shorter
+(UDP_SEGMENT); elsewhere, and where an interface cannot, they are sent one by one.
+"""
+
+from __future__ import annotations
+
+import socket
+import struct
+import sys
+from collections.abc import Callable, Iterator
+from typing import Final
+
+from ringline.turn.addresses import Address
+from ringline.turn.io_icmp import REPORTED
+
+__all__ = ["Burst"]
+
+# Linux's numbers, which Python's socket module does not name.
+_SOL_UDP: Final = 17
+_UDP_SEGMENT: Final = 103
+_CAN_SEGMENT: Final = sys.platform.startswith("linux")
+_SEGMENT_SIZE: Final = struct.Struct("=H")
+_MAX_SEGMENTS: Final = 64  # of one send: the kernel's UDP_MAX_SEGMENTS
+_MAX_BYTES: Final = 65_000  # of one send
+_MAX_REFUSALS: Final = 8  # sends in segments that fail in a row before they are given up
+
+
+class Burst:
+    """Keeps datagrams until :meth:`flush`; what goes to one address goes in its order.
+
+    Nothing may be kept for longer than a turn of the loop: a relay does not queue.
+
+    Args:
+        on_failure: Called for each datagram that the system does not take, with its reason.
+
+    """
+
+    def __init__(self, on_failure: Callable[[OSError], None]) -> None:
+        self._on_failure: Final = on_failure
+        self._kept: Final[dict[tuple[socket.socket, Address], list[bytes]]] = {}
+        self._refusals = 0 if _CAN_SEGMENT else _MAX_REFUSALS
+
+    def add(self, by: socket.socket, to: Address, data: bytes) -> None:
+        """Keep a datagram."""
+        kept = self._kept.get((by, to))
+        if kept is None:
+            self._kept[by, to] = [data]
+        else:
+            kept.append(data)
+
+    def flush(self) -> None:
+        """Send what is kept."""
+        if not self._kept:
+            return
+        for (by, to), datagrams in self._kept.items():
+            if len(datagrams) == 1:
+                self._send(by, to, datagrams[0])
+                continue
+            for run in _runs(datagrams):
+                if len(run) == 1 or not self._send_segments(by, to, run):
+                    for data in run:
+                        self._send(by, to, data)
+        self._kept.clear()
+
+    def _send(self, by: socket.socket, to: Address, data: bytes) -> None:
+        try:
+            try:
+                by.sendto(data, to)
+            except OSError as error:
+                if error.errno not in REPORTED:
+                    raise
+                by.sendto(data, to)  # what failed was the report of an earlier one
+        except OSError as error:
+            self._on_failure(error)
+
+    def _send_segments(self, by: socket.socket, to: Address, run: list[bytes]) -> bool:
+        """Send a run by one call; tell whether that is done, or it has to go one by one."""
+        if self._refusals >= _MAX_REFUSALS:
+            return False
+        control = [(_SOL_UDP, _UDP_SEGMENT, _SEGMENT_SIZE.pack(len(run[0])))]
+        try:
+            by.sendmsg(run, control, 0, to)
+        except BlockingIOError as error:
+            for _ in run:
+                self._on_failure(error)
+        except OSError as error:
+            if error.errno not in REPORTED:
+                self._refusals += 1
+            return False
+        else:
+            self._refusals = 0
+        return True
+
+
+def _runs(datagrams: list[bytes]) -> Iterator[list[bytes]]:
+    """Cut datagrams into what one send can take."""
+    first = 0
+    while first < len(datagrams):
+        size = total = len(datagrams[first])
+        end = first + 1
+        while size and end < len(datagrams) and end - first < _MAX_SEGMENTS:
+            following = len(datagrams[end])
+            if not 0 < following <= size or total + following > _MAX_BYTES:
+                break
+            total += following
+            end += 1
+            if following < size:
+                break
+        yield datagrams[first:end]
+        first = end
