@@ -119,6 +119,7 @@ class TurnService:
         self._listeners: Final[dict[AddressFamily, socket.socket]] = {}
         self._listener4: socket.socket | None = None  # the same, for the data path
         self._listener6: socket.socket | None = None
+        self._relay_hosts: dict[AddressFamily, str] = {}  # where it is one for all clients
         self._offloaded: Final[set[int]] = set()  # relay ports that the data plane knows
         self._streams: Final[dict[str, StreamListener]] = {}  # by transport
         self._tls: ssl.SSLContext | None = None
@@ -348,6 +349,8 @@ class TurnService:
         self._config = dataclasses.replace(self._config, host=served, port=port)
         self._listener4 = self._listeners.get(AddressFamily.IPV4)
         self._listener6 = self._listeners.get(AddressFamily.IPV6)
+        named = {family_of(each): each for each in served if each not in _WILDCARDS}
+        self._relay_hosts = {**named, **self._config.relay_addresses}
 
     async def _inherit(self, place: WorkerPlace) -> None:
         """Take the sockets that the supervisor has bound."""
@@ -707,13 +710,9 @@ class TurnService:
             OSError: If this machine has none.
 
         """
-        config = self._config
-        configured = config.relay_addresses.get(family)
-        if configured is not None:
-            return configured
-        for host in config.hosts:
-            if family_of(host) is family and host not in _WILDCARDS:
-                return host
+        fixed = self._relay_hosts.get(family)
+        if fixed is not None:
+            return fixed
         # Connecting a datagram socket sends nothing; it only asks the kernel for the route.
         kind = socket.AF_INET6 if family is AddressFamily.IPV6 else socket.AF_INET
         with socket.socket(kind, socket.SOCK_DGRAM) as probe:
