@@ -1,7 +1,7 @@
 """TURN: our server beside coturn, in one run on one machine.
 
-    python benchmarks/turn.py             three rounds of everything, some five minutes
-    python benchmarks/turn.py --quick     one short round, only shown
+    python benchmarks/turn.py             three rounds of everything, some ten minutes
+    python benchmarks/turn.py --quick     one short round, some two minutes, only shown
 
 Each server has a core of its own, clients and peer have the other one.  The servers take turns,
 so that what disturbs the machine disturbs all of them; a number is the median of its rounds.
@@ -20,6 +20,7 @@ import shutil
 import statistics
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -44,7 +45,10 @@ _RESULTS: Final = Path(__file__).parent / "results"
 _PORTS: Final = {"coturn": 34_700, "python": 34_740, "compiled": 34_760}
 _PEER_PORT: Final = 34_720
 _TOOLS: Final = ("turnserver", "turnutils_uclient", "turnutils_peer", "taskset")
-_MESSAGES: Final = {20: 2000, 200: 200}  # of each client: two seconds of the most that it sends
+_LOADS: Final = ((20, 160, 2000), (20, 1200, 2000), (200, 160, 200))
+"""Clients, bytes of a message, and messages of each client: 40,000 in all, for which coturn's client
+takes some eight seconds.  Where there are 200 clients, to let them in is a good part of the cost."""
+
 _GOALS: Final = {
     ("peer", "python"): 1.8,
     ("peer", "compiled"): 0.9,
@@ -83,24 +87,23 @@ def servers() -> list[Server]:
 
 
 def measure(
-    *, rounds: int, sizes: list[int], clients: list[int], allocations: int, forged: int
+    *, rounds: int, loads: Sequence[tuple[int, int, int]], allocations: int, forged: int
 ) -> dict[str, Any]:
     """Measure everything.
 
     Args:
         rounds: Of each combination.
-        sizes: Bytes of a message.
-        clients: How many there are at once.
+        loads: Clients at once, bytes of a message, and messages of each client.
         allocations: To make in a row, and to hold at once.
         forged: Requests from addresses that are nobody's.
 
     """
     relayed: dict[tuple[str, int, int], dict[str, list[Any]]] = {}
-    cells = [(mode, c, size) for mode in ("peer", "pair") for c in clients for size in sizes]
+    cells = [(mode, *load) for mode in ("peer", "pair") for load in loads]
     with running_peer(_PEER_PORT):
         for number in range(rounds):
             for cell in cells:
-                mode, count, size = cell
+                mode, count, size, messages = cell
                 print(
                     f"round {number + 1}: {mode}, {count} clients, {size} bytes ...",
                     file=sys.stderr,
@@ -111,11 +114,13 @@ def measure(
                             server,
                             mode=mode,
                             clients=count,
-                            messages=_MESSAGES[count],
+                            messages=messages,
                             size=size,
                             peer_port=_PEER_PORT,
                         )
-                    relayed.setdefault(cell, {}).setdefault(server.name, []).append(load)
+                    relayed.setdefault((mode, count, size), {}).setdefault(server.name, []).append(
+                        load
+                    )
     states = []
     for server in servers():
         print(f"allocations of {server.name} ...", file=sys.stderr)
@@ -260,12 +265,11 @@ def main() -> int:
         print(f"make bench-turn needs two cores and Debian's coturn; {need}", file=sys.stderr)
         return 1
     if arguments.quick:
-        result = measure(rounds=1, sizes=[160], clients=[20], allocations=500, forged=5_000)
+        result = measure(rounds=1, loads=_LOADS[:1], allocations=500, forged=5_000)
     else:
         result = measure(
             rounds=arguments.rounds,
-            sizes=[160, 1200],
-            clients=[20, 200],
+            loads=_LOADS,
             allocations=3_000,
             forged=100_000,
         )
