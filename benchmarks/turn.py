@@ -46,8 +46,8 @@ _PORTS: Final = {"coturn": 34_700, "python": 34_740, "compiled": 34_760}
 _PEER_PORT: Final = 34_720
 _TOOLS: Final = ("turnserver", "turnutils_uclient", "turnutils_peer", "taskset")
 _LOADS: Final = ((20, 160, 2000), (20, 1200, 2000), (200, 160, 200))
-"""Clients, bytes of a message, and messages of each client: 40,000 in all, for which coturn's client
-takes some eight seconds.  Where there are 200 clients, to let them in is a good part of the cost."""
+"""Clients, bytes of a message, and messages of each client: 40,000 in all, which take coturn's
+client some eight seconds.  To let 200 clients in is a good part of what they cost."""
 
 _GOALS: Final = {
     ("peer", "python"): 1.8,
