@@ -3,7 +3,7 @@
 Two questions, each answered from what was seen, and the larger answer counts:
 
 *Jitter.*  The latest packet of each half second is one observation.  To wait for it pays as far as
-that saves more than it costs: 15 ms for each percent of half seconds with a packet that is late.
+that saves more than it costs: 10 ms for each percent of half seconds with a packet that is late.
 Observations fade over half a minute, the first ones sooner: a spike each few seconds is remembered,
 a lonely one is not, and the target does not follow each move of the path.  Sound whose delay stays
 as it is is worth more than 20 ms less of it.
@@ -40,7 +40,7 @@ class TargetDelayConfig:
     maximum: float = 0.4
     """Above it a conversation breaks down, and gaps are the lesser evil."""
 
-    late_price: float = 1.5
+    late_price: float = 1.0
     """Seconds of delay that it is worth to have all periods in time instead of none.  A frame that
     comes late in one of eight costs half a point of PESQ or more, as 100 to 200 ms of delay do by
     the E-model.  So a stall each half a minute is borne, and the waves of a narrow link are not."""
@@ -48,8 +48,8 @@ class TargetDelayConfig:
     margin: float = 0.5
     """Of that delay, which is added to it: a queue that grows is longer than it ever was."""
 
-    max_margin: float = 0.02
-    """Seconds of it at most: one frame."""
+    max_margin: float = 0.01
+    """Seconds of it at most: half a frame."""
 
     bin_width: float = 0.005
     """Seconds: finer than a pitch period, the step in which delay can change."""

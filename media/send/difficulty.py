@@ -90,6 +90,11 @@ class Difficulty:
         """Expect what another size needs, as a multiple of the pixels so far, until it shows."""
         self._quantizer += _STEPS_BY_PIXELS * math.log2(pixels)
 
+    @property
+    def quantizer(self) -> float | None:
+        """What the encoder needs of late, 0 to 127; :obj:`None` before enough is known."""
+        return self._quantizer if self._pictures >= _LEAST_PICTURES else None
+
     def quantizer_at(self, bitrate: float, pixels: float = 1.0) -> float | None:
         """Return the quantizer that the same pictures would need.
 

@@ -38,10 +38,10 @@ logger = logging.getLogger(__name__)
 _LEAST_BITRATE: Final = 10_000
 """Bits per second that an encoder is told at least."""
 
-_MOST_BITS: Final = 0.4
-"""Per pixel and picture; at 320x240 and 15 a second 460 kbit/s, at 640x360 and 30 2.8 Mbit/s.
-There the quantizer is 13 of 127, and what is coded beyond it is the noise of the camera: nobody
-sees it, and both sides pay for three times the packets."""
+_MOST_BITS: Final = 0.25
+"""Per pixel and picture: at 640x360 and 30 a second 1.7 Mbit/s, with which a film is within 43 dB
+of what was filmed.  What is coded beyond is the noise of the camera: nobody sees it, both sides
+pay for each packet, and a link that is just wide enough is kept full by it."""
 
 _ALWAYS_WORTH: Final = 300_000
 """Bits per second that are spent however small the picture: it may soon be larger."""
@@ -177,6 +177,11 @@ class VideoEncode:
     def source_pixels(self) -> int:
         """Of each picture of the source; 0 before the first is encoded."""
         return self._source_pixels
+
+    @property
+    def quantizer(self) -> float | None:
+        """How coarse pictures are of late, 0 to 127; :obj:`None` before that is known."""
+        return self._scale.difficulty.quantizer
 
     @property
     def smaller(self) -> bool:

@@ -652,6 +652,7 @@ class SendPipeline:
                 frame_rate=stream.frames_per_second(now) or stream.encode.frame_rate,
                 packet_size=self._config.max_packet_size + LAYER_OVERHEAD,
                 retransmission=stream.parameters.nack,
+                quantizer=stream.encode.quantizer,
             )
             protection = stream.policy.update(path, now)
             # Repair packets are as long as the longest that they cover.

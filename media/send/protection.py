@@ -6,6 +6,9 @@ which what the stops cost and what the spent rate costs are least together::
 
     stopped pictures by share of protection  +  rate_price * halvings of the encoder's rate
 
+A halving costs the more the coarser pictures are already, so on a narrow link more is left to
+retransmission than on a wide one with the same losses.
+
 *The path* is Gilbert's: each packet is lost or not by a chain of two states, given by the share
 lost and the mean length of a run (:mod:`ringline.media.congestion.loss_bursts`).  Of any number
 of packets in a row the chain tells how likely more than so many are lost.
@@ -55,8 +58,14 @@ class ProtectionConfig:
     """What is worth what."""
 
     rate_price: float = 0.12
-    """Pictures stopped, of all, that half of the encoder's rate is worth (it costs a picture
-    some 3 dB): a stop of a picture in eight is what a person would rather have than that."""
+    """Pictures stopped, of all, that half of the encoder's rate is worth (it costs a picture some
+    3 dB) where its quantizer is ``rate_price_at``: a stop of a picture in eight is what a person
+    would rather have than that."""
+
+    rate_price_at: float = 55.0
+    rate_price_doubles: float = 20.0
+    """Steps of the quantizer, of 127, by which that doubles: 3 dB of a picture that is fine anyway
+    nobody sees, of a coarse one they are what is left of a face."""
 
     max_share: float = 0.5
     """Of the video's rate: at 20 % loss in twos and threes more would still pay, but what is
@@ -108,6 +117,7 @@ class VideoPath:
         frame_rate: Pictures a second.
         packet_size: Largest packet in bytes on the wire.
         retransmission: Whether lost packets can be asked for.
+        quantizer: How coarse pictures are, 0 to 127; :obj:`None` while that is not known.
 
     """
 
@@ -118,6 +128,7 @@ class VideoPath:
     frame_rate: float
     packet_size: int
     retransmission: bool
+    quantizer: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -238,6 +249,8 @@ class _Model:
         self._path = path
         self._chain = chain
         self._interval = 1.0 / path.frame_rate
+        coarser = 0.0 if path.quantizer is None else path.quantizer - config.rate_price_at
+        self._rate_price = config.rate_price * 2.0 ** (coarser / config.rate_price_doubles)
 
     def price(
         self, share: float, packets: float, split: int, *, importance: float = 1.0
@@ -277,7 +290,7 @@ class _Model:
             return math.inf, 1.0
         halvings = -math.log2(1.0 - spent)
         residual = held / hit if hit > 0.0 else 1.0
-        return importance * stopped + config.rate_price * halvings, residual
+        return importance * stopped + self._rate_price * halvings, residual
 
 
 class _LossChain:

@@ -174,7 +174,7 @@ def test_a_clean_link_asks_for_half_a_frame_and_jitter_for_more() -> None:
     assert buffer.target == pytest.approx(0.01)
     for number in range(200, 800):
         fill(buffer, number, now=number * 0.02 + (0.05 if number % 5 == 0 else 0.0))
-    assert buffer.target == pytest.approx(0.075)
+    assert buffer.target == pytest.approx(0.065)
 
 
 def test_the_target_is_bounded_and_lip_sync_adds_to_it() -> None:

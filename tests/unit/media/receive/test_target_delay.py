@@ -29,14 +29,14 @@ def test_two_seconds_of_a_clean_path_lower_it_to_the_minimum() -> None:
 def test_lateness_raises_it_within_a_moment_of_the_start() -> None:
     target = TargetDelay()
     feed(target, [0.09] * 12)
-    assert target.seconds == pytest.approx(0.115)  # and a frame more
+    assert target.seconds == pytest.approx(0.105)  # and half a frame more
 
 
 def test_it_covers_nearly_all_of_what_jitters() -> None:
     rng = random.Random(3)
     target = TargetDelay()
     feed(target, [rng.uniform(0, 0.06) for _ in range(3_000)])
-    assert 0.075 <= target.seconds <= 0.085
+    assert 0.065 <= target.seconds <= 0.075
 
 
 def test_it_is_stable_on_a_path_that_wanders() -> None:
@@ -54,14 +54,14 @@ def test_a_lonely_spike_is_forgotten_and_frequent_ones_are_not() -> None:
     feed(lonely, [0.2 if number == 2_000 else 0.005 for number in range(4_000)])
     feed(frequent, [0.2 if number % 100 == 99 else 0.005 for number in range(4_000)])
     assert lonely.seconds == pytest.approx(0.015)
-    assert frequent.seconds == pytest.approx(0.225)
+    assert frequent.seconds == pytest.approx(0.215)
 
 
 def test_the_start_of_a_call_is_soon_forgotten_and_never_all_at_once() -> None:
     """A sender that feels its way up fills the path's queue for a second and a half."""
     target = TargetDelay()
     targets = feed(target, [0.3 if number < 75 else 0.02 for number in range(1_000)])
-    assert targets[75] == pytest.approx(0.325)
+    assert targets[75] == pytest.approx(0.315)
     assert targets[-1] == pytest.approx(0.0375, abs=0.006)
     falls = [a - b for a, b in zip(targets[:-50], targets[50:], strict=True)]
     assert max(falls) <= 0.046  # in a second, and what half a second may shift

@@ -296,7 +296,7 @@ def test_bandwidth_is_named_where_it_is_narrower_than_the_computer(fake_codecs: 
 
 @pytest.mark.parametrize(
     ("width", "height", "told"),
-    [(640, 360, 2_400_000), (320, 240, 921_600), (160, 90, 300_000)],
+    [(640, 360, 1_728_000), (320, 240, 576_000), (160, 90, 300_000)],
 )
 def test_no_more_is_spent_on_a_picture_than_anybody_sees(
     fake_codecs: Any, width: int, height: int, told: int

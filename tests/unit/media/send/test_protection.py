@@ -64,6 +64,15 @@ def test_a_few_packets_a_picture_are_protected_too() -> None:
     assert low.share > 0.1
 
 
+def test_the_coarser_pictures_are_the_less_of_their_rate_is_spent() -> None:
+    narrow = {"bitrate": 100_000, "frame_rate": 15.0, "round_trip": 0.3, "loss": 0.02}
+    shares = [share(**narrow, quantizer=quantizer) for quantizer in (20.0, 55.0, 80.0, 100.0)]
+    assert shares == sorted(shares, reverse=True)
+    assert shares[0] > shares[-1] == 0.0
+    known = share(**narrow, quantizer=ProtectionConfig().rate_price_at)
+    assert known == share(**narrow)  # nothing is known: the price as it is written
+
+
 def test_packets_are_cut_finer_only_where_a_picture_has_few() -> None:
     assert decide(replace(PATH, bitrate=800_000)).split > 1
     assert decide(replace(PATH, bitrate=5_000_000)).split == 1

@@ -31,7 +31,7 @@ def longest_pause(call: Any, start: float) -> float:
 def test_an_open_link_is_found_within_three_seconds(virtual_call: Any, seed: int) -> None:
     call = run(virtual_call, "delay=20", 10, seed=seed)
     assert call.mean_target(2.9, 3.1) >= 1_500_000
-    assert call.throughput(5, 10) >= 2_000_000
+    assert call.throughput(5, 10) >= 1_700_000  # all that a picture of this size is worth
 
 
 @pytest.mark.parametrize("seed", SEEDS)
