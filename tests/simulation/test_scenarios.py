@@ -106,7 +106,7 @@ SCENARIOS = [
         fps=14, frozen=0.05, gap=0.3, picture=0.35, sound=0.3, concealed=400, switches=2),
         network="rate=300,delay=60,loss=10|rate=300,delay=60"),
     Scenario(name="loss_on_a_very_narrow_link", end=20, promise=Promise(
-        fps=9, frozen=0.35, gap=1.2, picture=1.0, sound=0.6, concealed=1200),
+        fps=9, frozen=0.35, gap=1.2, picture=1.0, sound=0.6, concealed=1200, switches=4),
         network="rate=150,delay=60,loss=20|rate=150,delay=60"),
     Scenario(name="loss_far_away", end=20, promise=Promise(
         fps=18, frozen=0.5, gap=1.0, picture=1.5, sound=0.5, concealed=800, share=0.7),
@@ -133,7 +133,7 @@ SCENARIOS = [
         promise=Promise(fps=22, frozen=0.05, gap=0.35, picture=0.35, sound=0.36, concealed=1000,
                         silences=1, share=0.12, switches=16)),
     Scenario(name="out_of_order", network=f"{OPEN},jitter=60,reorder=30", promise=Promise(
-        fps=26, frozen=0.02, gap=0.3, picture=0.4, sound=0.34, concealed=500)),
+        fps=26, frozen=0.02, gap=0.3, picture=0.4, sound=0.34, concealed=600)),
     Scenario(name="twice", network=f"{OPEN},duplicate=20", promise=Promise(
         fps=29.5, gap=0.1, picture=0.13, sound=0.15, concealed=150)),
     Scenario(name="satellite_of_600_ms", network="rate=2000,delay=300", promise=Promise(
