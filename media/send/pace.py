@@ -5,6 +5,10 @@ Stage between packetizing and departure.  A leaky bucket: each packet sent adds 
 cluster suspends that for some milliseconds: its packets leave at its own rate, and where there are
 too few of them the pacer asks for padding.
 
+Timers fire late, by some milliseconds on a busy computer, which is as long as a packet takes at
+2 Mbit/s.  Where packets waited meanwhile that time is not lost: what could have left in it, up to
+``max_late`` seconds' worth, leaves at once.
+
 Sound does not wait for debt at all: its packets are small, even and urgent.  It is counted, so
 that the rest makes room for it.
 
@@ -56,6 +60,11 @@ class PaceConfig:
 
     max_debt: float = 0.25
     """Longest wait that one send can cause, in seconds: a packet of 1200 bytes at 38 kbit/s."""
+
+    max_late: float = 0.03
+    """Seconds that a late timer makes up for in one go.  The path would have been sent as much in
+    them anyway; after a longer stall of the whole program it rather gets a burst of this length
+    than one of the stall's."""
 
     max_queue: float = 1.0
     """Seconds of waiting video, at the pacing rate, from which it is thrown away: by then the call
@@ -130,6 +139,9 @@ class Pacer:
     def handle_packet(self, outgoing: Outgoing) -> None:
         """Queue a packet; :meth:`poll_packet` returns it when it may leave."""
         queue = self._queues[outgoing.priority]
+        if not self._waits:  # so the time up to now was idle, and nothing is to be made up for
+            self._drain(max(outgoing.queued_at, self._drained_at))
+            self._debt = max(self._debt, 0.0)
         queue.append(outgoing)
         if outgoing.priority is Priority.AUDIO:
             if len(queue) > self._config.max_audio:
@@ -242,6 +254,12 @@ class Pacer:
                 self._probe = None
         return outgoing
 
+    @property
+    def _waits(self) -> bool:
+        """Whether there is anything that debt keeps from leaving."""
+        return any(self._queues[Priority.AUDIO + 1 :])
+
     def _drain(self, now: float) -> None:
-        self._debt = max(0.0, self._debt - (now - self._drained_at) * self._rate)
+        least = -self._config.max_late * self._rate if self._waits else 0.0
+        self._debt = max(least, self._debt - (now - self._drained_at) * self._rate)
         self._drained_at = now

@@ -38,6 +38,32 @@ def test_a_frame_is_spread_at_the_pacing_rate() -> None:
     assert pace.queued_bytes == 0
 
 
+def test_late_timers_do_not_slow_it_down() -> None:
+    pace = pacer()
+    for number in range(20):
+        pace.handle_packet(outgoing(number))
+    left = 0
+    for tick in range(20):  # packets are 10 ms apart, and each is looked for up to 7 ms late
+        now = tick * 0.01 + (0.007 if tick % 2 else 0.0)
+        while pace.poll_packet(now) is not None:
+            left += 1
+        assert left == 1 + int(now / 0.01)
+    assert pace.queued_bytes == 0
+
+
+def test_a_long_stall_is_made_up_for_in_part_and_idle_time_is_not() -> None:
+    pace = pacer()
+    for number in range(20):
+        pace.handle_packet(outgoing(number))
+    assert pace.poll_packet(0.0) is not None
+    stalled = [pace.poll_packet(0.1) for _ in range(6)]
+    assert [packet is not None for packet in stalled] == [True] * 4 + [False] * 2  # 30 ms' worth
+    drain(pace)
+    for number in range(3):
+        pace.handle_packet(queued(number, Priority.VIDEO, 5.0))
+    assert drain(pace, now=5.0) == [(5.0, 0), (5.01, 1), (5.02, 2)]
+
+
 def test_sound_leaves_at_once_and_makes_the_rest_wait() -> None:
     pace = pacer()
     for number in range(3):
