@@ -1,6 +1,6 @@
 """TURN: our server beside coturn, in one run on one machine.
 
-    python benchmarks/turn.py             three rounds of everything, some ten minutes
+    python benchmarks/turn.py             three rounds of everything; it tells how far it is
     python benchmarks/turn.py --quick     one short round, some two minutes, only shown
 
 Each server has a core of its own, clients and peer have the other one.  The servers take turns,

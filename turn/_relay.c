@@ -50,9 +50,9 @@ enum {
     EVENTS = 64,           /* sockets of one turn */
     HEADROOM = 4,          /* for the header of ChannelData */
     DATAGRAM = 65536,      /* the largest there is */
-    /* Of one buffer: an odd number of cache lines more, or the beginnings of all of them, which is
-     * what is used, would want the same few lines of the cache. */
-    STRIDE = HEADROOM + DATAGRAM + 13 * 64 - HEADROOM,
+    /* Of one buffer, HEADROOM included: an odd number of cache lines more, or the beginnings of all
+     * of them, which is what is used, would want the same few lines of the cache. */
+    STRIDE = DATAGRAM + 13 * 64,
     MAX_CHANNELS = 16384,  /* of one flow: as many as there are numbers */
     MAX_SEGMENTED = 65000, /* bytes of one send */
     MAX_REFUSALS = 8       /* sends in segments that fail in a row before they are given up */

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 from ringline.turn.addresses import Address
-from ringline.turn.io_icmp import REPORTED
+from ringline.turn.io_icmp import REPORTED, send_past_report
 
 __all__ = ["Burst"]
 
@@ -67,12 +67,7 @@ class Burst:
 
     def _send(self, by: socket.socket, to: Address, data: bytes) -> None:
         try:
-            try:
-                by.sendto(data, to)
-            except OSError as error:
-                if error.errno not in REPORTED:
-                    raise
-                by.sendto(data, to)  # what failed was the report of an earlier one
+            send_past_report(by.sendto, data, to)
         except OSError as error:
             self._on_failure(error)
 

@@ -17,7 +17,7 @@ from typing import Final
 
 from ringline.turn.addresses import Address
 
-__all__ = ["CAN_READ_ERRORS", "REPORTED", "ErrorQueues"]
+__all__ = ["CAN_READ_ERRORS", "REPORTED", "ErrorQueues", "send_past_report"]
 
 CAN_READ_ERRORS: Final = sys.platform.startswith("linux")
 
@@ -35,6 +35,22 @@ REPORTED: Final = frozenset(
     }
 )
 """What an ICMP message fails the socket's next call with, once and whomever that call is for."""
+
+
+def send_past_report(send: Callable[..., object], *arguments: object) -> None:
+    """Send; once more if what failed was the report of an earlier datagram.
+
+    Raises:
+        OSError: If the system does not take this one.
+
+    """
+    try:
+        send(*arguments)
+    except OSError as error:
+        if error.errno not in REPORTED:
+            raise
+        send(*arguments)
+
 
 # Linux's numbers, which Python's modules do not all name.
 _IP_RECVERR: Final = 11

@@ -49,7 +49,12 @@ from ringline.turn.commands import (
 from ringline.turn.config import TurnConfig
 from ringline.turn.errors import ConfigError, ListenError
 from ringline.turn.io_burst import Burst
-from ringline.turn.io_icmp import CAN_READ_ERRORS, REPORTED, ErrorQueues
+from ringline.turn.io_icmp import (
+    CAN_READ_ERRORS,
+    REPORTED,
+    ErrorQueues,
+    send_past_report,
+)
 from ringline.turn.io_interfaces import interface_addresses
 from ringline.turn.io_peer import PeerStreams
 from ringline.turn.io_socket import CAN_SET_DONT_FRAGMENT, open_udp, send_unfragmented
@@ -606,12 +611,7 @@ class TurnService:
         self, core: TurnServer, relay: socket.socket, command: SendToPeer
     ) -> None:
         try:
-            try:
-                send_unfragmented(relay, command)
-            except OSError as error:
-                if error.errno not in REPORTED:
-                    raise
-                send_unfragmented(relay, command)  # what failed was the report of an earlier one
+            send_past_report(send_unfragmented, relay, command)
         except OSError as error:
             self._count_failure(core, error)
 

@@ -6,9 +6,8 @@ and fades out after 60 ms, since a held vowel turns into a buzz; noise like the 
 (:mod:`.comfort_noise`).
 
 When sound comes back, the decoder joins it to what it made up.  NetEq's *merge*, which looks for
-the lag at which the two fit and fades there, is for codecs that do not: behind Opus it gains
-nothing (at 5 and 10 % loss PESQ fell by up to 0.3, by 0.01 to 0.06 with the fade alone).  What is
-left to us is the level, where ours has faded.
+the lag at which the two fit and fades there, is for codecs that do not: behind Opus it gained
+nothing and mostly cost some PESQ.  What is left to us is the level, where ours has faded.
 """
 
 from __future__ import annotations

@@ -106,10 +106,11 @@ class Difficulty:
             Above :data:`COARSEST` what cannot be had; :obj:`None` before enough is known.
 
         """
-        if self._pictures < _LEAST_PICTURES:
+        quantizer = self.quantizer
+        if quantizer is None:
             return None
         halvings = math.log2(max(self._bitrate, 1.0) / max(bitrate, 1.0))
-        return _coarser(self._quantizer, halvings) + _STEPS_BY_PIXELS * math.log2(pixels)
+        return _coarser(quantizer, halvings) + _STEPS_BY_PIXELS * math.log2(pixels)
 
 
 def _coarser(quantizer: float, halvings: float) -> float:

@@ -39,9 +39,9 @@ _LEAST_BITRATE: Final = 10_000
 """Bits per second that an encoder is told at least."""
 
 _MOST_BITS: Final = 0.25
-"""Per pixel and picture: at 640x360 and 30 a second 1.7 Mbit/s, with which a film is within 43 dB
-of what was filmed.  What is coded beyond is the noise of the camera: nobody sees it, both sides
-pay for each packet, and a link that is just wide enough is kept full by it."""
+"""Per pixel and picture: at 640x360 and 30 a second 1.7 Mbit/s, with which a film has some 43 dB of
+PSNR.  What is coded beyond is the noise of the camera: nobody sees it, both sides pay for each
+packet, and a link that is just wide enough is kept full by it."""
 
 _ALWAYS_WORTH: Final = 300_000
 """Bits per second that are spent however small the picture: it may soon be larger."""

@@ -141,7 +141,6 @@ class Pacer:
         queue = self._queues[outgoing.priority]
         if not self._waits:  # so the time up to now was idle, and nothing is to be made up for
             self._drain(max(outgoing.queued_at, self._drained_at))
-            self._debt = max(self._debt, 0.0)
         queue.append(outgoing)
         if outgoing.priority is Priority.AUDIO:
             if len(queue) > self._config.max_audio:

@@ -8,6 +8,7 @@ from statistics import mean
 import pytest
 
 from ringline.media.receive.stats import VideoReceiveStats
+from ringline.media.send.protection import Protection, ProtectionPolicy, VideoPath
 from ringline.media.simulate import CallConfig, NetworkProfile, SimulatedCall
 
 SEEDS = (1, 2, 3)
@@ -62,3 +63,20 @@ def test_after_an_outage_the_picture_goes_on_without_a_key_frame(seed: int) -> N
     assert stats.key_frames_decoded == 1
     assert stats.repairs.reference_frame >= 1
     assert call.a_to_b.picture_after(11.0, within=0.5) is not None
+
+
+def test_protection_is_chosen_by_how_coarse_pictures_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    paths: list[VideoPath] = []
+    update = ProtectionPolicy.update
+
+    def watched(policy: ProtectionPolicy, path: VideoPath, now: float) -> Protection:
+        paths.append(path)
+        return update(policy, path, now)
+
+    monkeypatch.setattr(ProtectionPolicy, "update", watched)
+    network = NetworkProfile.parse("rate=300,delay=30,loss=2|rate=300,delay=30")
+    call = SimulatedCall(network, seed=1, config=CallConfig(answering_video=False))
+    call.run(until=8.0)
+    assert paths[0].quantizer is None
+    assert paths[-1].quantizer is not None
+    assert 30 < paths[-1].quantizer <= 127
