@@ -87,9 +87,10 @@ class VideoFrame:
         self,
         format: PixelFormat = "rgb24",  # noqa: A002 - PyAV's word
     ) -> NDArray[np.uint8]:
-        """Return the pixels, ``uint8`` of shape ``(height, width, 3)``, gray without the 3."""
-        if format == "gray":
-            return self.luma.copy()
+        """Return the pixels, ``uint8`` of shape ``(height, width, 3)``, gray without the 3.
+
+        Black is 0 and white is 255 in each format; in :attr:`luma` they are 16 and 235.
+        """
         picture = av.VideoFrame.from_ndarray(self.planes, format="yuv420p")
         return picture.to_ndarray(format=format).astype(np.uint8, copy=False)
 

@@ -120,8 +120,9 @@ class Log:
 def scaled(frame: VideoFrame) -> NDArray[np.uint8]:
     if (frame.width, frame.height) == (WIDTH, HEIGHT):
         return frame.luma.copy()
+    # As YUV: on the way to "gray" its luma, 16 to 235, would be stretched to 0 to 255.
     picture = av.VideoFrame.from_ndarray(frame.planes, format="yuv420p")
-    return np.asarray(picture.reformat(WIDTH, HEIGHT, "gray").to_ndarray(), np.uint8)
+    return np.asarray(picture.reformat(WIDTH, HEIGHT).to_ndarray()[:HEIGHT], np.uint8)
 
 
 async def main() -> None:

@@ -23,13 +23,19 @@ def test_bgr_is_rgb_backwards() -> None:
     assert np.abs(frame.to_ndarray("bgr24").astype(int) - pixels[..., ::-1]).max() <= 6
 
 
-def test_gray_is_the_luma_and_a_copy() -> None:
+def test_gray_comes_back_as_it_was_given() -> None:
     pixels = np.arange(16 * 16, dtype=np.uint8).reshape(16, 16)
     frame = VideoFrame.from_ndarray(pixels, format="gray")
     gray = frame.to_ndarray("gray")
     assert gray.shape == (16, 16)
+    assert np.abs(gray.astype(int) - pixels).max() <= 1
     assert not np.shares_memory(gray, frame.planes)
+
+
+def test_luma_is_a_view_of_limited_range() -> None:
+    frame = VideoFrame.from_ndarray(np.full((16, 16), 255, np.uint8), format="gray")
     assert np.shares_memory(frame.luma, frame.planes)
+    assert (frame.luma == 235).all()
 
 
 @pytest.mark.parametrize(
