@@ -48,6 +48,7 @@ from ringline.turn.channel_binding import ChannelBindings
 from ringline.turn.commands import CloseRelay, Command, OpenFlow, OpenRelay
 from ringline.turn.config import TurnConfig
 from ringline.turn.credentials import Credentials
+from ringline.turn.deadlines import earliest
 from ringline.turn.ended_calls import EndedCalls
 from ringline.turn.error_codes import ErrorCode, reason_phrase
 from ringline.turn.fleet import Fleet, WorkerMessage
@@ -320,12 +321,11 @@ class Allocator:
 
     def poll_timeout(self) -> float | None:
         """Return when :meth:`handle_timeout` has something to do."""
-        times = (
+        return earliest(
             self._reservations.next_expiry(),
             self._ended_calls.next_due(),
             None if self._lending is None else self._lending.poll_timeout(),
         )
-        return min((time for time in times if time is not None), default=None)
 
     def handle_worker_message(self, message: WorkerMessage, relay_port: int, now: float) -> None:
         """Take what another worker said of reservations (lending.py), and whose socket came."""

@@ -27,7 +27,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from ringline.turn.addresses import Address, AddressFamily, ClientSocket, family_of
+from ringline.turn.addresses import Address, AddressFamily, ClientKey, ClientSocket, family_of
 from ringline.turn.bandwidth import Bucket
 from ringline.turn.channel_binding import ChannelBindings
 from ringline.turn.deadlines import Deadlines
@@ -151,18 +151,18 @@ class Allocations:
     """
 
     def __init__(self) -> None:
-        self.by_client: Final[dict[ClientSocket, Allocation]] = {}
+        self.by_client: Final[dict[ClientKey, Allocation]] = {}
         self.by_port: Final[dict[int, Allocation]] = {}
         self.by_relayed: Final[dict[Address, Allocation]] = {}  # over UDP
         self.by_relayed_tcp: Final[dict[Address, Allocation]] = {}
         self.by_identity: Final[dict[bytes, Allocation]] = {}  # those whose client may move
-        self._by_pending: Final[dict[ClientSocket, Allocation]] = {}  # where a client is expected
+        self._by_pending: Final[dict[ClientKey, Allocation]] = {}  # where a client is expected
         self._deadlines: Final[Deadlines[int]] = Deadlines()
 
     def __len__(self) -> int:
         return len(self.by_port)
 
-    def find_pending(self, client: ClientSocket, now: float) -> Allocation | None:
+    def find_pending(self, client: ClientKey, now: float) -> Allocation | None:
         """Return the allocation whose client is expected at that socket."""
         allocation = self._by_pending.get(client)
         if allocation is None or allocation.mobile is None or allocation.mobile.pending is None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from ringline.turn.deadlines import Deadlines
+from ringline.turn.deadlines import Deadlines, earliest
 
 __all__ = ["EndedCalls"]
 
@@ -67,5 +67,4 @@ class EndedCalls:
 
     def next_due(self) -> float | None:
         """Return when :meth:`pop_due` should be called next."""
-        times = (self._due.next_due(), self._forget.next_due())
-        return min((time for time in times if time is not None), default=None)
+        return earliest(self._due.next_due(), self._forget.next_due())

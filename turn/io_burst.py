@@ -1,4 +1,4 @@
-"""Burst: datagrams of one wake-up, sent together where they go to one address.
+"""Burst: datagrams of one wake-up that go to one address, sent together.
 
 A call into the system for each datagram is half of what relaying one costs in Python.  Linux takes
 several at once if they go to one address and all are as long as the first, the last one or shorter
@@ -10,7 +10,7 @@ from __future__ import annotations
 import socket
 import struct
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 from ringline.turn.addresses import Address
@@ -29,9 +29,7 @@ _MAX_REFUSALS: Final = 8  # sends in segments that fail in a row before they are
 
 
 class Burst:
-    """Keeps datagrams until :meth:`flush`; what goes to one address goes in its order.
-
-    Nothing may be kept for longer than a turn of the loop: a relay does not queue.
+    """Sends datagrams, in their order.
 
     Args:
         on_failure: Called for each datagram that the system does not take, with its reason.
@@ -40,30 +38,17 @@ class Burst:
 
     def __init__(self, on_failure: Callable[[OSError], None]) -> None:
         self._on_failure: Final = on_failure
-        self._kept: Final[dict[tuple[socket.socket, Address], list[bytes]]] = {}
         self._refusals = 0 if _CAN_SEGMENT else _MAX_REFUSALS
 
-    def add(self, by: socket.socket, to: Address, data: bytes) -> None:
-        """Keep a datagram."""
-        kept = self._kept.get((by, to))
-        if kept is None:
-            self._kept[by, to] = [data]
-        else:
-            kept.append(data)
-
-    def flush(self) -> None:
-        """Send what is kept."""
-        if not self._kept:
+    def send(self, by: socket.socket, to: Address, datagrams: Sequence[bytes]) -> None:
+        """Send one or more datagrams to an address; what the system does not take now is gone."""
+        if len(datagrams) == 1:
+            self._send(by, to, datagrams[0])
             return
-        for (by, to), datagrams in self._kept.items():
-            if len(datagrams) == 1:
-                self._send(by, to, datagrams[0])
-                continue
-            for run in _runs(datagrams):
-                if len(run) == 1 or not self._send_segments(by, to, run):
-                    for data in run:
-                        self._send(by, to, data)
-        self._kept.clear()
+        for run in _runs(datagrams):
+            if len(run) == 1 or not self._send_segments(by, to, run):
+                for data in run:
+                    self._send(by, to, data)
 
     def _send(self, by: socket.socket, to: Address, data: bytes) -> None:
         try:
@@ -71,7 +56,7 @@ class Burst:
         except OSError as error:
             self._on_failure(error)
 
-    def _send_segments(self, by: socket.socket, to: Address, run: list[bytes]) -> bool:
+    def _send_segments(self, by: socket.socket, to: Address, run: Sequence[bytes]) -> bool:
         """Send a run by one call; tell whether that is done, or it has to go one by one."""
         if self._refusals >= _MAX_REFUSALS:
             return False
@@ -90,8 +75,12 @@ class Burst:
         return True
 
 
-def _runs(datagrams: list[bytes]) -> Iterator[list[bytes]]:
+def _runs(datagrams: Sequence[bytes]) -> Iterator[Sequence[bytes]]:
     """Cut datagrams into what one send can take."""
+    size, *others = set(map(len, datagrams))
+    if not others and len(datagrams) <= _MAX_SEGMENTS and 0 < len(datagrams) * size <= _MAX_BYTES:
+        yield datagrams  # as is usual; what follows would find out more slowly
+        return
     first = 0
     while first < len(datagrams):
         size = total = len(datagrams[first])

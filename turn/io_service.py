@@ -60,6 +60,7 @@ from ringline.turn.io_peer import PeerStreams
 from ringline.turn.io_socket import CAN_SET_DONT_FRAGMENT, open_udp, send_unfragmented
 from ringline.turn.io_stream import StreamListener
 from ringline.turn.metrics import DropReason, TurnMetrics
+from ringline.turn.outbox import Outbox
 from ringline.turn.server import TurnServer
 
 if TYPE_CHECKING:
@@ -463,17 +464,19 @@ class TurnService:
 
     def _read_listener(self, listener: socket.socket, core: TurnServer) -> None:
         now = self._loop.time()
+        receive, handle = listener.recvfrom, core.handle_client_datagram
         for _ in range(_BATCH):
             try:
-                data, source = listener.recvfrom(_DATAGRAM)
+                data, source = receive(_DATAGRAM)
             except (BlockingIOError, InterruptedError):
                 break
             except OSError as error:
                 self._count_failure(core, error)
                 break
-            core.handle_client_datagram(data, ClientSocket(source[0], source[1]), now)
-            self._gather(core)
-        self._burst.flush()
+            handle(data, (source[0], source[1], "udp"), now)
+            if core.has_command:
+                self._perform(core)
+        self._empty(core.outbox)
         self._arm(core)
 
     def _read_plane(self, plane: DataPlane, core: TurnServer) -> None:
@@ -484,10 +487,12 @@ class TurnService:
             return  # the core has heard of nothing, so that no timer changes
         for port, data, host, source_port in left:
             if port == 0:
-                core.handle_client_datagram(data, ClientSocket(host, source_port), now)
+                core.handle_client_datagram(data, (host, source_port, "udp"), now)
             else:
                 core.handle_peer_datagram(port, data, (host, source_port), now)
-            self._perform(core)
+            if core.has_command:
+                self._perform(core)
+        self._empty(core.outbox)
         self._arm(core)
 
     def _count_passed(self, core: TurnServer) -> None:
@@ -508,9 +513,10 @@ class TurnService:
 
     def _read_relay(self, port: int, relay: socket.socket, core: TurnServer) -> None:
         now = self._loop.time()
+        receive, handle = relay.recvfrom, core.handle_peer_datagram
         for _ in range(_BATCH):
             try:
-                data, source = relay.recvfrom(_DATAGRAM)
+                data, source = receive(_DATAGRAM)
             except (BlockingIOError, InterruptedError):
                 break
             except OSError as error:
@@ -518,9 +524,8 @@ class TurnService:
                     continue  # the error queue says it all
                 self._count_failure(core, error)
                 break
-            core.handle_peer_datagram(port, data, source[:2], now)
-            self._gather(core)
-        self._burst.flush()
+            handle(port, data, source[:2], now)
+        self._empty(core.outbox)  # a peer makes the core command nothing, and moves no deadline
 
     def _read_link(self, link: Link, core: TurnServer) -> None:
         """Take what other workers say."""
@@ -570,33 +575,13 @@ class TurnService:
 
     def _perform(self, core: TurnServer) -> None:
         """Do what the core commands, until there is nothing left (the drain rule)."""
-        self._gather(core)
-        self._burst.flush()
-
-    def _gather(self, core: TurnServer) -> None:
-        """Do likewise, but for datagrams, which the caller flushes before the loop goes on."""
-        burst = self._burst
+        self._empty(core.outbox)  # first, as sockets may be closed or given away now
         while (command := core.poll_command()) is not None:
             if isinstance(command, SendToClient):
-                client = command.client
-                if client.transport != "udp":
-                    self._streams[client.transport].send(client, command.data)
-                    continue
-                listener = self._listener6 if ":" in client.host else self._listener4
-                if listener is not None:  # else closed in this very turn of the loop
-                    burst.add(listener, (client.host, client.port), command.data)
-                continue
-            if isinstance(command, SendToPeer):
-                relays = self._relays6 if ":" in command.peer[0] else self._relays4
-                relay = relays[command.relay_port]
-                if command.dont_fragment:
-                    burst.flush()
-                    self._send_unfragmented(core, relay, command)
-                else:
-                    burst.add(relay, command.peer, command.data)
-                continue
-            burst.flush()  # first, as sockets may be closed or given away now
-            if isinstance(command, OpenRelay):
+                self._send_to_client(command.client, [command.data])
+            elif isinstance(command, SendToPeer):
+                self._send_to_peer(core, command)
+            elif isinstance(command, OpenRelay):
                 self._open_relay(core, command)
             elif isinstance(command, CloseRelay):
                 self._close_relay(command.relay_port, command.family)
@@ -607,9 +592,32 @@ class TurnService:
             elif self._plane is not None:
                 self._tell_plane(self._plane, command)
 
-    def _send_unfragmented(
-        self, core: TurnServer, relay: socket.socket, command: SendToPeer
-    ) -> None:
+    def _empty(self, outbox: Outbox) -> None:
+        """Send what the core has passed on."""
+        send = self._burst.send
+        for (port, peer), datagrams in outbox.to_peers.items():
+            relays = self._relays6 if ":" in peer[0] else self._relays4
+            send(relays[port], peer, datagrams)
+        for client, datagrams in outbox.to_clients.items():
+            self._send_to_client(client, datagrams)
+        outbox.clear()
+
+    def _send_to_client(self, client: ClientSocket, datagrams: list[bytes]) -> None:
+        host, port, transport = client
+        if transport != "udp":
+            for data in datagrams:
+                self._streams[transport].send(client, data)
+            return
+        listener = self._listener6 if ":" in host else self._listener4
+        if listener is not None:  # else closed in this very turn of the loop
+            self._burst.send(listener, (host, port), datagrams)
+
+    def _send_to_peer(self, core: TurnServer, command: SendToPeer) -> None:
+        relays = self._relays6 if ":" in command.peer[0] else self._relays4
+        relay = relays[command.relay_port]
+        if not command.dont_fragment:
+            self._burst.send(relay, command.peer, [command.data])
+            return
         try:
             send_past_report(send_unfragmented, relay, command)
         except OSError as error:

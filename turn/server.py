@@ -13,7 +13,8 @@
 
 Like every core it is driven, it drives nothing: one input (``handle_*``), then
 :meth:`TurnServer.poll_command` until it returns :obj:`None`, then a look at
-:meth:`TurnServer.poll_timeout`.  ``now`` is seconds on one monotonic clock.
+:meth:`TurnServer.poll_timeout`.  ``now`` is seconds on one monotonic clock.  An edge in a hurry
+empties :attr:`TurnServer.outbox` itself, once for several inputs but before it performs a command.
 
 Invariants:
 
@@ -32,7 +33,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Final
 
-from ringline.turn.addresses import Address, AddressFamily, ClientSocket
+from ringline.turn.addresses import Address, AddressFamily, ClientKey, ClientSocket
 from ringline.turn.allocate import Allocator
 from ringline.turn.allocation import Allocation, Allocations
 from ringline.turn.attributes import (
@@ -50,12 +51,14 @@ from ringline.turn.channel_data import CHANNEL_HEADER
 from ringline.turn.commands import Command, SendToClient, SendToPeer, TellWorker
 from ringline.turn.config import TurnConfig
 from ringline.turn.credentials import Credentials
+from ringline.turn.deadlines import earliest
 from ringline.turn.error_codes import ErrorCode
 from ringline.turn.errors import ParseError
 from ringline.turn.fleet import Fleet, WorkerMessage, WorkerMessageKind
 from ringline.turn.maintain import Maintainer
 from ringline.turn.metrics import DropReason, TurnMetrics
 from ringline.turn.nonces import Nonces, SecurityFeature
+from ringline.turn.outbox import Outbox
 from ringline.turn.peer_connections import PeerConnections
 from ringline.turn.peer_policy import PeerPolicy, Verdict, parse_networks
 from ringline.turn.reply_limit import ReplyLimit
@@ -87,6 +90,10 @@ class TurnServer:
         make_bucket: Makes what limits bandwidth; of the data plane's make where there is one.
         fleet: The other workers, if this is one of several; ``config`` is then its part.
 
+    Attributes:
+        metrics: What has happened.
+        outbox: Datagrams that are passed on.
+
     """
 
     def __init__(
@@ -106,6 +113,7 @@ class TurnServer:
         self._config: Final = config
         self._random_bytes: Final = random_bytes
         self._commands: Final[deque[Command]] = deque()
+        self.outbox: Final = Outbox()
         self._allocations: Final = Allocations()
         self._policy: Final = PeerPolicy(
             allow=parse_networks(config.allow_peers),
@@ -207,14 +215,17 @@ class TurnServer:
 
     # Inputs
 
-    def handle_client_datagram(self, data: bytes, source: ClientSocket, now: float) -> None:
-        """Take a datagram, or what stands for one on a connection, that a client sent."""
+    def handle_client_datagram(self, data: bytes, source: ClientKey, now: float) -> None:
+        """Take a datagram, or what stands for one on a connection, that a client sent.
+
+        ``source`` is a :class:`~ringline.turn.addresses.ClientSocket` or its like.
+        """
         if len(data) < 4 or data[0] > 0x7F:
             self._drop(DropReason.MALFORMED)
         elif data[0] >= 0x40:
             self._handle_channel_data(data, source, now)
         else:
-            self._handle_stun(data, source, now)
+            self._handle_stun(data, ClientSocket._make(source), now)
 
     def handle_client_closed(self, client: ClientSocket) -> None:
         """End what belongs to a client whose connection is gone: its five-tuple is no more."""
@@ -358,22 +369,32 @@ class TurnServer:
         """Whether :meth:`drain` was called."""
         return self._allocator.draining
 
+    @property
+    def has_command(self) -> bool:
+        """Whether there is something to do besides emptying the outbox."""
+        return bool(self._commands)
+
     def poll_command(self) -> Command | None:
-        """Return the next thing to do, or :obj:`None`."""
+        """Return the next thing to do, or :obj:`None`.
+
+        What an edge has left in the outbox comes first, as commands.
+        """
+        outbox = self.outbox
+        if outbox.to_peers or outbox.to_clients:
+            self._commands.extendleft(reversed(outbox.take_commands()))
         return self._commands.popleft() if self._commands else None
 
     def poll_timeout(self) -> float | None:
         """Return when to call :meth:`handle_timeout`, or :obj:`None` if nothing can end."""
-        times = (
+        return earliest(
             self._allocations.next_expiry(),
             self._allocator.poll_timeout(),
             self._peer_connections.poll_timeout(),
         )
-        return min((time for time in times if time is not None), default=None)
 
     # Data, the short way
 
-    def _handle_channel_data(self, data: bytes, source: ClientSocket, now: float) -> None:
+    def _handle_channel_data(self, data: bytes, source: ClientKey, now: float) -> None:
         allocation = self._allocations.by_client.get(source)
         if allocation is None and self._mobility is not None:
             allocation = self._move(source, now)
@@ -414,7 +435,10 @@ class TurnServer:
         metrics.client_to_peer_datagrams += 1
         metrics.client_to_peer_bytes += len(data)
         if target is None and worker is None:
-            self._commands.append(SendToPeer(allocation.relay_port, peer, data, dont_fragment))
+            if dont_fragment:
+                self._commands.append(SendToPeer(allocation.relay_port, peer, data, dont_fragment))
+            else:
+                self.outbox.add_for_peer(allocation.relay_port, peer, data)
         elif (relay := allocation.relay_to(peer[0])) is not None:
             metrics.relayed_inside += 1
             if target is not None:
@@ -461,7 +485,7 @@ class TurnServer:
         metrics = self.metrics
         metrics.peer_to_client_datagrams += 1
         metrics.peer_to_client_bytes += len(data)
-        self._commands.append(SendToClient(allocation.client, message))
+        self.outbox.add_for_client(allocation.client, message)
 
     # STUN
 
@@ -586,7 +610,7 @@ class TurnServer:
         if code is not None:
             self._responder.refuse(request, code)
 
-    def _move(self, source: ClientSocket, now: float) -> Allocation | None:
+    def _move(self, source: ClientKey, now: float) -> Allocation | None:
         """Return the allocation whose client is expected at a socket; there it is."""
         allocation = self._allocations.find_pending(source, now)
         if allocation is not None and self._mobility is not None:

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from ringline.turn.deadlines import Deadlines
+from ringline.turn.deadlines import Deadlines, earliest
 
 
 def test_keys_come_when_due_and_the_earliest_first() -> None:
@@ -59,3 +59,8 @@ def test_endless_moving_does_not_grow_the_heap() -> None:
     for turn in range(20_000):
         deadlines.schedule(1, turn + (3600.0 if turn % 2 else 600.0))
     assert len(deadlines._heap) < 20
+
+
+def test_the_earliest_of_times_is_none_only_where_there_are_none() -> None:
+    assert earliest() is earliest(None, None) is None
+    assert earliest(None, 3.0, 2.0, None, 2.5) == 2.0

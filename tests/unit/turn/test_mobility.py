@@ -280,9 +280,9 @@ def test_a_data_plane_is_told_where_the_client_is(make_bench: MakeBench) -> None
     told, _ = ann.request(Method.CHANNEL_BIND, *channel)
     there.request(Method.REFRESH, (MOBILITY_TICKET, ticket))
     assert there.send(FRAMED) == [
+        SendToPeer(flow.relay_port, PEER, b"x"),
         OpenFlow(flow.relay_port, there.socket, flow.relayed),
         told,
-        SendToPeer(flow.relay_port, PEER, b"x"),
     ]
     assert isinstance(told, SetChannel)
 
