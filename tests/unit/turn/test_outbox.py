@@ -39,7 +39,8 @@ def test_what_goes_to_one_address_is_together_and_in_order() -> None:
         SendToClient(ANN, b"7"),
         SendToClient(BOB, b"6"),
     ]
-    assert outbox.to_peers == outbox.to_clients == {}
+    assert outbox.to_peers == {}
+    assert outbox.to_clients == {}
     assert outbox.take_commands() == []
 
 
