@@ -108,6 +108,7 @@ class SignalingConnection:
         self._frames: deque[SendText | CloseSocket] = deque()  # for that socket
         self._wake = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
+        self._due: float | None = None  # when that is; uvloop's own does not tell if it is now
         self._inbox: Final[deque[wire.ServerMessage]] = deque()
         self._news: Final = asyncio.Event()  # something is in the inbox, or the state changed
         self._closed: Final = asyncio.Event()
@@ -246,15 +247,16 @@ class SignalingConnection:
 
     def _arm(self) -> None:
         due = self._link.poll_timeout()
+        if due == self._due:
+            return
         if self._timer is not None:
-            if self._timer.when() == due:
-                return
             self._timer.cancel()
         loop = asyncio.get_running_loop()
+        self._due = due
         self._timer = None if due is None else loop.call_at(due, self._on_timer)
 
     def _on_timer(self) -> None:
-        self._timer = None
+        self._timer = self._due = None
         self._link.handle_timeout(self._now())
         self._drain()
 

@@ -56,6 +56,7 @@ class MediaDriver:
         self._on_event: Final = on_event
         self._loop: Final = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
+        self._due: float | None = None  # when that is; uvloop's own does not tell if it is now
         self._lanes: Final[dict[str, deque[Job]]] = {}  # a lane is here while a job of it runs
         self._drain_soon: asyncio.Handle | None = None
         self._draining = False
@@ -153,14 +154,15 @@ class MediaDriver:
         if self._closed:  # from a callback of this very drain
             return
         when = self._session.poll_timeout()
+        if when == self._due:
+            return
         if self._timer is not None:
-            if self._timer.when() == when and not self._timer.cancelled():
-                return
             self._timer.cancel()
+        self._due = when
         self._timer = None if when is None else self._loop.call_at(when, self._handle_timer)
 
     def _handle_timer(self) -> None:
-        self._timer = None
+        self._timer = self._due = None
         self._session.handle_timeout(self._loop.time())
         self._drain()
 

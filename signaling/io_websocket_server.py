@@ -95,6 +95,7 @@ class WebSocketServer:
         self._sockets: Final[dict[int, _Socket]] = {}
         self._writers: Final[set[asyncio.Task[None]]] = set()
         self._timer: asyncio.TimerHandle | None = None
+        self._due: float | None = None  # when that is; uvloop's own does not tell if it is now
         self._empty: Final = asyncio.Event()  # no socket is open
         self._empty.set()
 
@@ -182,7 +183,7 @@ class WebSocketServer:
             socket.cut()
         if self._timer is not None:
             self._timer.cancel()
-            self._timer = None
+            self._timer = self._due = None
 
     # ---------------------------------------------------------------- output
 
@@ -229,14 +230,15 @@ class WebSocketServer:
 
     def _arm(self, loop: asyncio.AbstractEventLoop) -> None:
         due = self.hub.poll_timeout()
+        if due == self._due:
+            return
         if self._timer is not None:
-            if self._timer.when() == due:
-                return
             self._timer.cancel()
+        self._due = due
         self._timer = None if due is None else loop.call_at(due, self._on_timer, loop)
 
     def _on_timer(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._timer = None
+        self._timer = self._due = None
         self.hub.handle_timeout(loop.time())
         self._distribute(loop)
 
