@@ -11,6 +11,8 @@ sockets, SRTP, Opus and VP8 both ways.  What they show and say is made before th
 handing it over costs nothing; what they see and hear they fetch, and drop.  The shares are what
 the system charged the process for, user and system, while the call was settled.  They depend on
 what else the machine does: hold two checkouts side by side by ``--against``, which takes turns.
+How fast the machine is, then and at this, is told by a yardstick: the milliseconds that libvpx took
+for one of the pictures alone, before each of the calls.
 """
 
 # ruff: noqa: INP001, T201, TID251 - a script, one that says what it does and looks at the clock
@@ -32,7 +34,7 @@ import sys
 import threading
 import time
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -40,8 +42,11 @@ from aiohttp import web
 from material import draw_pictures, synthetic_voice
 
 from ringline.client import Call, Client, IncomingCall
+from ringline.media.codecs import CodecRegistry
+from ringline.media.codecs.video_codec import Vp8Config
 from ringline.media.frames import AUDIO_FRAME_SAMPLES, AudioFrame, VideoFrame
 from ringline.media.source import Cadence
+from ringline.media.units import VIDEO_CLOCK_RATE
 from ringline.signaling import RinglineServer, ServerConfig
 
 __all__ = ["main"]
@@ -54,6 +59,9 @@ _SETTLING: Final = 6.0
 
 _PICTURES: Final = 60
 _VOICE_SECONDS: Final = 20.0
+_YARDSTICK_BITS: Final = 0.25
+"""For each pixel of the yardstick's pictures, about what calls on an open link give them."""
+
 _PATIENCE: Final = 60.0
 _THROTTLE_PERIOD: Final = 0.1
 
@@ -373,22 +381,54 @@ async def _line_of(peer: asyncio.subprocess.Process, patience: float) -> dict[st
     return result
 
 
+def measure_yardstick(size: str) -> float:
+    """Return the seconds of processor time that encoding one of a size's pictures takes alone."""
+    width, height, frame_rate = _parse_size(size)
+    draw = draw_pictures(width, height, frame_rate)
+    pictures = [draw(number) for number in range(_PICTURES)]
+    bitrate = int(width * height * frame_rate * _YARDSTICK_BITS)
+    encoder = CodecRegistry().video_encoder(
+        "VP8", Vp8Config(width=width, height=height, bitrate=bitrate)
+    )
+    duration = int(VIDEO_CLOCK_RATE / frame_rate)
+    started = time.process_time()
+    for number, picture in enumerate(pictures):
+        encoder.encode(picture, media_time=number * duration, duration=duration)
+    return (time.process_time() - started) / len(pictures)
+
+
 def _parse_size(text: str) -> tuple[int, int, float]:
     width, height, frame_rate = text.split("x")
     return int(width), int(height), float(frame_rate)
 
 
-async def compare(options: argparse.Namespace) -> dict[str, dict[str, list[dict[str, Any]]]]:
-    """Measure each checkout and size, taking turns; return peers by size and checkout."""
+@dataclass(slots=True)
+class Comparison:
+    """All that was measured.
+
+    Attributes:
+        calls: What peers said, by size and checkout.
+        yardsticks: Seconds for a picture, one before each of the calls, by size.
+
+    """
+
+    calls: dict[str, dict[str, list[dict[str, Any]]]]
+    yardsticks: dict[str, list[float]]
+
+
+async def compare(options: argparse.Namespace) -> Comparison:
+    """Measure each checkout and size, taking turns."""
     roots = {"this": _ROOT}
     if options.against is not None:
         roots["against"] = options.against.resolve()
-    found: dict[str, dict[str, list[dict[str, Any]]]] = {
-        size: {name: [] for name in roots} for size in options.size
-    }
+    found = Comparison(
+        {size: {name: [] for name in roots} for size in options.size},
+        {size: [] for size in options.size},
+    )
     for turn in range(options.rounds):
         for size in options.size:
             for name, root in roots.items():
+                found.yardsticks[size].append(measure_yardstick(size))
                 peers = await measure_call(
                     size,
                     seconds=options.seconds,
@@ -396,21 +436,22 @@ async def compare(options: argparse.Namespace) -> dict[str, dict[str, list[dict[
                     profile=options.profile,
                     starve=options.starve,
                 )
-                found[size][name] += peers
+                found.calls[size][name] += peers
                 shares = " ".join(f"{peer['cores']:.3f}" for peer in peers)
                 print(f"{turn + 1}: {size} {name} {shares}", file=sys.stderr)
     return found
 
 
-def as_table(found: dict[str, dict[str, list[dict[str, Any]]]]) -> str:
+def as_table(found: Comparison) -> str:
     """Return the medians as a table."""
     lines = [
         (
             f"{'call':<11} {'checkout':<9} core   goal   kernel  loop   switches/s  fps   made up  "
-            "memory  growth"
+            "memory   yardstick  growth"
         )
     ]
-    for size, checkouts in found.items():
+    for size, checkouts in found.calls.items():
+        yardstick = f"{statistics.median(found.yardsticks[size]) * 1e3:.2f} ms"
         goal = f"{_GOALS[size]:.2f}" if size in _GOALS else "-"
         for name, peers in checkouts.items():
             cost = Cost.of(peers)
@@ -418,7 +459,7 @@ def as_table(found: dict[str, dict[str, list[dict[str, Any]]]]) -> str:
             lines.append(
                 f"{size:<11} {name:<9} {cost.cores:.3f}  {goal:<5}  {cost.system:.3f}   "
                 f"{cost.loop:.3f}  {cost.switches:<10.0f}  {cost.frame_rate:<4.1f}  "
-                f"{cost.concealed:<4.0f} ms  {cost.memory:<3.0f} MiB {growth}"
+                f"{cost.concealed:<4.0f} ms  {cost.memory:<3.0f} MiB  {yardstick:<9}  {growth}"
             )
     return "\n".join(lines)
 
@@ -452,9 +493,10 @@ def main() -> int:
     load = os.getloadavg()[0]
     found = asyncio.run(compare(options))
     if options.json:
-        print(json.dumps({"load": load, "calls": found}, indent=1))
+        print(json.dumps({"load": load, **asdict(found)}, indent=1))
     else:
         print(as_table(found))
+        print("The yardstick is what libvpx takes for one picture alone, on this machine.")
         print(f"Load of the machine at the start: {load:.1f} on {os.cpu_count()} cores.")
     return 0
 
