@@ -286,13 +286,13 @@ class MediaSession:
             self._receive.handle_round_trip(round_trip, now)
 
     def _collect_rtcp(self, now: float) -> None:
-        packets: list[RtcpPacket] = []
-        while (packet := self._send.poll_rtcp(now)) is not None:
+        packet = self._send.poll_rtcp(now) or self._receive.poll_rtcp(now)
+        if packet is None:  # as for nearly every datagram
+            return
+        packets = [packet]
+        while (packet := self._send.poll_rtcp(now) or self._receive.poll_rtcp(now)) is not None:
             packets.append(packet)
-        while (packet := self._receive.poll_rtcp(now)) is not None:
-            packets.append(packet)
-        if packets:
-            self._queue_rtcp(sorted(packets, key=_is_feedback))
+        self._queue_rtcp(sorted(packets, key=_is_feedback))
 
     def _queue_rtcp(self, packets: list[RtcpPacket]) -> None:
         compound = b""

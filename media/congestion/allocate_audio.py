@@ -148,17 +148,17 @@ class AudioPlanner:
     def __init__(
         self, *, overhead: int, red: bool, frame_samples: tuple[int, ...] = (_FRAME,)
     ) -> None:
-        self._candidates: Final = [
-            (_plan(bitrate, frame, distances, overhead), worth)
+        self._candidates: Final = [  # with their worth without loss, and what waiting takes of it
+            (plan := _plan(bitrate, frame, distances, overhead), worth, _wait_price(plan))
             for frame in frame_samples
             for distances in (_DISTANCES if red else _DISTANCES[:1])
             if not distances or distances[-1] * frame <= MAX_TIMESTAMP_OFFSET
             for bitrate, worth in _WORTH
         ]
-        self._least: Final = min((plan for plan, _ in self._candidates), key=lambda p: p.gross)
+        self._least: Final = min((plan for plan, *_ in self._candidates), key=lambda p: p.gross)
         # Until anything is known of the path: whole sound, no copies.
         self.plan: AudioPlan = next(
-            plan for plan, _ in reversed(self._candidates) if not plan.distances
+            plan for plan, *_ in reversed(self._candidates) if not plan.distances
         )
         self._decided_at: float | None = None
         self._budget = 0.0
@@ -179,15 +179,25 @@ class AudioPlanner:
         residuals = {
             distances: residual_loss(loss, demand.cohesion, distances) for distances in _DISTANCES
         }
-        for plan, clean in self._candidates:
-            worth = _worth(plan, clean, residuals[plan.distances], demand)
-            if plan == self.plan:
+        intact = {
+            distances: math.exp(-((residual / _LOSS_SCALE) ** _LOSS_POWER))
+            for distances, residual in residuals.items()
+        }
+        picture = max(demand.picture - _PICTURE_LOSS * demand.loss, _LEAST_PICTURE_WORTH)
+        picture *= _PICTURE_WORTH
+        for plan, clean, wait in self._candidates:
+            if plan.gross > _MAX_SHARE * demand.budget:
+                continue  # not affordable
+            # To who listens, and to who looks.
+            worth = 1 + (clean - 1) * intact[plan.distances] - wait
+            worth += picture * math.log((demand.budget - plan.gross) / demand.budget)
+            if plan is self.plan:
                 present = worth
-            if worth is not None and (best is None or worth > best):
+            if best is None or worth > best:
                 best, best_plan = worth, plan
         if first or best is None or present is None:
             self._take(best_plan, demand)
-        elif best_plan == self.plan or best < present + _MARGIN:
+        elif best_plan is self.plan or best < present + _MARGIN:
             self._better_since = None
         elif residuals[best_plan.distances] < residuals[self.plan.distances] / 2 or (
             best > present + _URGENT and demand.budget <= _FALLEN * self._budget
@@ -212,12 +222,5 @@ def _plan(bitrate: int, frame: int, distances: tuple[int, ...], overhead: int) -
     return AudioPlan(bitrate, frame, distances, gross)
 
 
-def _worth(plan: AudioPlan, clean: float, residual: float, demand: AudioDemand) -> float | None:
-    """Return what a plan is worth to who listens and looks; :obj:`None` if it is not affordable."""
-    rest = demand.budget - plan.gross
-    if plan.gross > _MAX_SHARE * demand.budget:
-        return None
-    worth = 1 + (clean - 1) * math.exp(-((residual / _LOSS_SCALE) ** _LOSS_POWER))
-    worth -= (_PACKET_WORTH * plan.frame_samples + _WAIT_WORTH * plan.reach) / _FRAME
-    picture = max(demand.picture - _PICTURE_LOSS * demand.loss, _LEAST_PICTURE_WORTH)
-    return worth + picture * _PICTURE_WORTH * math.log(rest / demand.budget)
+def _wait_price(plan: AudioPlan) -> float:
+    return (_PACKET_WORTH * plan.frame_samples + _WAIT_WORTH * plan.reach) / _FRAME

@@ -129,8 +129,8 @@ class DelayTrend:
 def _slope(points: deque[tuple[float, float]]) -> float | None:
     """Return the slope of the least-squares line, or :obj:`None` if all stand at one moment."""
     count = len(points)
-    mean_x = sum(x for x, _ in points) / count
-    mean_y = sum(y for _, y in points) / count
+    moments, delays = zip(*points, strict=True)
+    mean_x, mean_y = sum(moments) / count, sum(delays) / count
     above = below = 0.0
     for x, y in points:
         above += (x - mean_x) * (y - mean_y)

@@ -21,6 +21,9 @@ _Samples = NDArray[np.int16]
 _TAPS: Final = 128
 """Of the filter: a resolution of 375 Hz, finer than which a room's noise is not told apart."""
 
+_WINDOW: Final = np.hanning(_TAPS)
+_WINDOW_POWER: Final = np.square(_WINDOW).sum()
+
 _DOWN: Final = 0.2
 _UP: Final = 0.02
 """Weight of a quieter pause and of a louder one: the background is what is there between all
@@ -51,7 +54,7 @@ class ComfortNoise:
             return
         pieces = samples[: count * _TAPS].reshape(count, _TAPS).astype(np.float64)
         pieces -= pieces.mean()
-        spectra = np.abs(np.fft.rfft(pieces * np.hanning(_TAPS), axis=1))
+        spectra = np.abs(np.fft.rfft(pieces * _WINDOW, axis=1))
         power: NDArray[np.float64] = np.square(spectra).mean(axis=0)
         if self._power is None:
             self._power = power
@@ -73,7 +76,7 @@ class ComfortNoise:
 
 def _filter(power: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the impulse response that gives white noise of variance 1 such a power spectrum."""
-    level = np.sqrt(power / np.square(np.hanning(_TAPS)).sum())
+    level = np.sqrt(power / _WINDOW_POWER)
     response: NDArray[np.float64] = np.roll(np.fft.irfft(level, _TAPS), _TAPS // 2)
     loudness = float(np.sqrt(np.square(response).sum()))
     return response * min(1.0, _LOUDEST / loudness) if loudness > 0.0 else response

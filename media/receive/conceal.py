@@ -160,10 +160,10 @@ class Concealer:
 
         The decoder goes on from what it made up, not from what we faded of it.
         """
-        start = float(self._gain(np.array([self._made_up]))[0])
-        self._made_up = 0
-        if start == 1.0:
+        made_up, self._made_up = self._made_up, 0
+        if made_up <= self._config.fade_after:  # as nearly always; nothing has faded
             return samples
+        start = float(self._gain(np.array([made_up]))[0])
         length = min(self._config.ramp, len(samples))
         risen = self._mix(samples[:length], np.linspace(start, 1.0, length))
         return np.concatenate((risen, samples[length:]))
@@ -192,7 +192,7 @@ def _deviation(samples: Samples) -> float:
     """Return the standard deviation; a third of the time that numpy's takes for integers."""
     values = samples.astype(np.float32)
     count = max(1, len(values))
-    mean = float(values.sum()) / count
+    mean = float(np.add.reduce(values)) / count
     return math.sqrt(max(0.0, float(values @ values) / count - mean * mean))
 
 

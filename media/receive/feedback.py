@@ -109,9 +109,12 @@ class FeedbackGenerator:
             return 0
         if self._base is None:
             self._base = self._highest = extended
-        missing = max(0, extended - self._highest - 1)
-        self._highest = max(self._highest, extended)
-        self._base = min(self._base, extended)
+        missing = 0
+        if extended > self._highest:
+            missing = extended - self._highest - 1
+            self._highest = extended
+        elif extended < self._base:
+            self._base = extended
         self._arrivals[extended] = now
         self._forget(now)
         due = (self._sent_at if self._sent_at is not None else now) + self._interval()

@@ -420,16 +420,18 @@ class ReceivePipeline:
     # Private
 
     def _find_due(self) -> float | None:
+        connected = self._connected
         due: list[float | None] = []
         for stream in self._streams.values():
             if stream.audio is not None:
                 due.append(stream.audio.poll_timeout())
             if stream.video is not None:
-                due.append(stream.video.poll_timeout(can_ask=self._connected))
-            if stream.nack is not None and self._connected:
+                due.append(stream.video.poll_timeout(can_ask=connected))
+            if stream.nack is not None and connected:
                 due.append(stream.nack.poll_timeout())
-        if self._connected:
-            due += [self._feedback.poll_timeout(), self._reports.poll_timeout()]
+        if connected:
+            due.append(self._feedback.poll_timeout())
+            due.append(self._reports.poll_timeout())
         return earliest(*due)
 
     def _deliver(self, stream: _Stream, arrival: Arrival, now: float) -> None:

@@ -25,10 +25,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+import numpy as np
+from numpy.typing import NDArray
+
 __all__ = ["RenderDelay", "RenderDelayConfig"]
 
 _BIN: Final = 0.01
 _BINS: Final = 160  # up to 1.6 s, longer than any repair is waited for
+_MIDDLES: Final = np.arange(_BINS) + 0.5
+
+_Weights = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,9 +107,9 @@ class RenderDelay:
     def restart(self) -> None:
         """Forget what was observed; the delay stays, the path is the same."""
         self._wanted = self.delay
-        self._pictures = [0.0] * _BINS  # by lateness at which they could be shown
-        self._timely = [0.0] * _BINS  # of these, those that neither waited nor were waited for
-        self._stops = [0.0] * _BINS  # of these, those that were waited for
+        self._pictures = np.zeros(_BINS)  # by lateness at which they could be shown
+        self._timely = np.zeros(_BINS)  # of these, those that neither waited nor were waited for
+        self._stops = np.zeros(_BINS)  # of these, those that were waited for
         self._last_late = 0.0
         self._seconds = 0.0  # observed, as far as remembered
         self._decided_at: float | None = None
@@ -151,7 +157,7 @@ class RenderDelay:
 
     def _cheapest(self) -> float:
         config = self._config
-        count = sum(self._pictures)
+        count = float(self._pictures.cumsum()[-1])
         period = self._seconds / count
         # Until more was seen, what came before is taken to have been fine.
         seconds = max(self._seconds, 0.7 * config.memory)
@@ -180,22 +186,17 @@ class RenderDelay:
         held = int(max(0.0, delay - usual - config.notice) / period)
         return max(delay, usual) + hidden + config.spread * held
 
-    def _tails(self, weights: list[float]) -> tuple[list[float], list[float]]:
+    def _tails(self, weights: _Weights) -> tuple[list[float], list[float]]:
         """Return for each bin how many, and how many seconds together, are in it or above."""
-        count = seconds = 0.0
-        counts, sums = [0.0], [0.0]
-        for index in range(_BINS - 1, -1, -1):
-            count += weights[index]
-            seconds += weights[index] * (index + 0.5) * _BIN
-            counts.append(count)
-            sums.append(seconds)
-        counts.reverse()
-        sums.reverse()
+        tails = np.zeros((2, _BINS + 1))
+        tails[0, :-1] = weights[::-1].cumsum()[::-1]
+        tails[1, :-1] = (weights * _MIDDLES * _BIN)[::-1].cumsum()[::-1]
+        counts, sums = tails.tolist()
         return counts, sums
 
     def _forget(self, elapsed: float) -> None:
         keep = max(0.0, 1.0 - elapsed / self._config.memory)
-        self._pictures = [weight * keep for weight in self._pictures]
-        self._timely = [weight * keep for weight in self._timely]
-        self._stops = [weight * keep for weight in self._stops]
+        self._pictures *= keep
+        self._timely *= keep
+        self._stops *= keep
         self._seconds *= keep

@@ -6,6 +6,7 @@ directions take an :class:`ExtensionIds`.
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
@@ -21,6 +22,7 @@ __all__ = [
     "serialize_extensions",
 ]
 
+_HEADER: Final = struct.Struct("!HH")
 _ONE_BYTE: Final = 0xBEDE
 _TWO_BYTE: Final = 0x1000  # the low four bits are "appbits" (RFC 8285 §4.3)
 
@@ -84,7 +86,7 @@ def serialize_extensions(values: HeaderExtensions, ids: ExtensionIds) -> bytes:
     if not out:
         return b""
     out += bytes(-len(out) % 4)
-    return _ONE_BYTE.to_bytes(2, "big") + (len(out) // 4).to_bytes(2, "big") + bytes(out)
+    return _HEADER.pack(_ONE_BYTE, len(out) // 4) + out
 
 
 def parse_extensions(profile: int, data: bytes, ids: ExtensionIds) -> HeaderExtensions:

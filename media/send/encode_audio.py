@@ -5,6 +5,7 @@ Second stage of the road, for sound.  It is encoded in place: 0.2 ms.
 
 from __future__ import annotations
 
+import math
 from typing import Final
 
 import numpy as np
@@ -104,8 +105,8 @@ def _complexity(bitrate: int) -> int:
 def audio_level(samples: Samples) -> tuple[bool, int]:
     """Return whether there is voice, and the level in -dBov, 0 to 127 (RFC 6464 §3)."""
     wave = samples.astype(np.float32)
-    power = float(np.dot(wave, wave)) / max(len(wave), 1)
+    power = float(wave @ wave) / max(len(wave), 1)
     if power < 1e-3:
         return False, 127
-    level = min(max(round(-10 * float(np.log10(power / 32_768**2))), 0), 127)
+    level = min(max(round(-10 * math.log10(power / 32_768**2)), 0), 127)
     return level <= _VOICE_LEVEL, level

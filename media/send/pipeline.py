@@ -349,7 +349,9 @@ class SendPipeline:
             return None
         due = earliest(self._pacer.poll_timeout(), self._controller.poll_timeout())
         for stream in self._streams:
-            due = earliest(due, stream.reports.due)
+            report = stream.reports.due
+            if report is not None and (due is None or report < due):
+                due = report
         return due
 
     def handle_timeout(self, now: float) -> None:
