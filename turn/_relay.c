@@ -45,8 +45,9 @@
 enum { INTERFACE = 3 };
 
 enum {
-    BATCH = 32,            /* datagrams of one read; a busy socket must not starve the others.  Nor
-                            * may one send have more than 64 (the kernel's UDP_MAX_SEGMENTS) */
+    BATCH = 64,            /* datagrams of one read, and the most that one send may have (the
+                            * kernel's UDP_MAX_SEGMENTS) */
+    READS = 4,             /* of a socket that has more, in one turn: it must not starve the others */
     EVENTS = 64,           /* sockets of one turn */
     HEADROOM = 4,          /* for the header of ChannelData */
     DATAGRAM = 65536,      /* the largest there is */
@@ -418,7 +419,8 @@ static int hand_over(PyObject *list, int port, const char *data, size_t size,
     return failed ? -1 : 0;
 }
 
-/* Read a socket once: the listener if `flow` is NULL, else that flow's relay. */
+/* Read a socket once: the listener if `flow` is NULL, else that flow's relay.  Return whether there
+ * may be more, or -1. */
 static int read_socket(DataPlane *self, Flow *flow, double now, PyObject *list)
 {
     int fd = flow ? flow->fd : self->listener;
@@ -441,7 +443,7 @@ static int read_socket(DataPlane *self, Flow *flow, double now, PyObject *list)
             status = hand_over(list, flow ? flow->port : 0, data, size, source);
     }
     flush(self);
-    return status;
+    return status < 0 ? -1 : came == BATCH;
 }
 
 /* What Python calls. */
@@ -677,11 +679,15 @@ static PyObject *DataPlane_run(DataPlane *self, PyObject *argument)
         return list;
     struct epoll_event events[EVENTS];
     int count = epoll_wait(self->epoll, events, EVENTS, 0);
-    for (int i = 0; i < count; i++)
-        if (read_socket(self, events[i].data.ptr, now, list) < 0) {
+    for (int i = 0; i < count; i++) {
+        int more = 1;
+        for (int reads = 0; more > 0 && reads < READS; reads++)
+            more = read_socket(self, events[i].data.ptr, now, list);
+        if (more < 0) {
             Py_DECREF(list);
             return NULL;
         }
+    }
     return list;
 }
 

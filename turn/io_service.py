@@ -656,15 +656,13 @@ class TurnService:
             return
         if port in self._offloaded:  # its client has moved
             plane.close_flow(port)
-            relay = self._relays4[port]
-            self._loop.add_reader(relay, self._read_relay, port, relay, self._running())
-        client = command.client
+        client, relay = command.client, self._relays4[port]
         if client.transport == "udp" and ":" not in client.host:
-            relay = self._relays4[port]
             self._loop.remove_reader(relay)
             plane.open_flow(port, relay.fileno(), client.address, relayed, command.buckets)
         else:  # what goes to this client is not for the plane
             plane.open_flow(port, -1, relayed, relayed)
+            self._loop.add_reader(relay, self._read_relay, port, relay, self._running())
         self._offloaded.add(port)
 
     def _open_relay(self, core: TurnServer, command: OpenRelay) -> None:
@@ -702,7 +700,8 @@ class TurnService:
     def _add_relay(self, port: int, relay: socket.socket, core: TurnServer) -> None:
         relays = self._relays6 if relay.family == socket.AF_INET6 else self._relays4
         relays[port] = relay
-        self._loop.add_reader(relay, self._read_relay, port, relay, core)
+        if self._plane is None or relays is self._relays6:  # else OpenFlow tells who reads it
+            self._loop.add_reader(relay, self._read_relay, port, relay, core)
         if self._errors is not None:
             self._errors.watch(port, relay)
 

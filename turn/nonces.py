@@ -1,6 +1,6 @@
 """Nonces: proof that a client receives at the address it claims, without remembering it.
 
-A nonce is ``cookie || features || base64(time || HMAC(key, client socket || time))``.  Whoever
+A nonce is ``cookie || features || base64(time || MAC(key, time || client socket))``.  Whoever
 presents one that verifies has received an answer of ours at that very socket not long ago.
 Nothing is stored, so asking for nonces costs us no memory (RFC 8489 §9.2.1).
 
@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import hashlib
 import hmac
 from enum import IntFlag
 from typing import Final
@@ -73,5 +74,6 @@ class Nonces:
         return age < self._lifetime
 
     def _proof(self, client: ClientSocket, made: bytes) -> bytes:
+        # Keyed BLAKE2b is a MAC by itself (RFC 7693), in a third of the time that an HMAC takes.
         text = f"{client.transport} {client.host} {client.port}".encode()
-        return hmac.digest(self._key, made + text, "sha256")[:_PROOF_SIZE]
+        return hashlib.blake2b(made + text, digest_size=_PROOF_SIZE, key=self._key).digest()

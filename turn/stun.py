@@ -51,6 +51,7 @@ largest message with a use, stays below."""
 _HEADER: Final = struct.Struct("!HHI12s")
 _ATTRIBUTE: Final = struct.Struct("!HH")
 _LENGTH: Final = struct.Struct("!H")
+_PADDING: Final = (b"", bytes(3), bytes(2), bytes(1))  # by the last two bits of a length
 _FINGERPRINT_SIZE: Final = 4 + 4
 _FINGERPRINT_MASK: Final = 0x5354554E  # RFC 8489 §14.7: so that it differs from a CRC inside data
 
@@ -137,8 +138,9 @@ class Message:
             ParseError: If it is malformed.
 
         """
+        wanted = attribute.number
         for number, value in self.values:
-            if number == attribute.number:
+            if number == wanted:
                 return attribute.decode(value, self.transaction_id)
         return None
 
@@ -185,9 +187,10 @@ class Message:
             ValueError: If it is longer than the length field can say.
 
         """
-        parts = []
+        parts: list[bytes] = []
         for number, value in self.values:
-            parts.append(_ATTRIBUTE.pack(number, len(value)) + value + bytes(-len(value) % 4))
+            size = len(value)
+            parts += (_ATTRIBUTE.pack(number, size), value, _PADDING[size & 3])
         body = b"".join(parts)
         integrity_size = 4 + integrity.size
         if len(body) + integrity_size + _FINGERPRINT_SIZE > 0xFFFF:
