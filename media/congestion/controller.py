@@ -51,11 +51,12 @@ picture that starts afresh after a collapse should not wait for long either."""
 _DEFAULT_ROUND_TRIP: Final = 0.2
 """Seconds, until one is measured; libwebrtc's."""
 
-_UNHEARD_BYTES: Final = 14_000
-_UNHEARD_SECONDS: Final = 1.5
-"""What may be under way before the first feedback: a key frame and a few more.  On a usual path
-feedback comes long before that much has left; on a slow one the start rate would otherwise fill
-the queue for seconds.  Not for longer than this time, in case no feedback ever comes."""
+_UNMEASURED_BYTES: Final = 10_000
+_UNMEASURED_SECONDS: Final = 1.5
+"""What may be under way before anything tells what the path takes: a key frame and a little more.
+On a usual path feedback comes before that much has left, and again and again; on a slow one the
+start rate would otherwise fill the queue for seconds, with the sound behind it.  Not for longer
+than this time: a path with room to spare shows no bound."""
 
 _SILENCE: Final = 0.5
 """Seconds without feedback, and two round trips, that are silence: five report intervals."""
@@ -131,6 +132,7 @@ class CongestionController:
         self._connected = False
         self._fed_back = False  # a transport-wide feedback has come, ever
         self._heard_at = now  # last feedback
+        self._connected_at = now
         self._unheard_since: float | None = None  # first departure after it
         self._next_silence_step: float | None = None
         self._before_silence: float | None = None  # target when the silence began
@@ -238,15 +240,16 @@ class CongestionController:
         )
 
     def is_window_full(self, now: float) -> bool:
-        """Tell whether pictures should wait for the first feedback on what is under way."""
-        if self._fed_back or now - self._heard_at > _UNHEARD_SECONDS:
+        """Tell whether pictures should wait for feedback on what is under way."""
+        if self._target.is_measured or now - self._connected_at > _UNMEASURED_SECONDS:
             return False
-        return self._log.in_flight > _UNHEARD_BYTES
+        return self._log.in_flight > _UNMEASURED_BYTES
 
     def poll_collapse(self) -> bool:
         """Tell, once, that the path takes far less than what is under way to it.
 
-        Most of that is lost or will be late: better to start afresh than to mend it.
+        Most of that is lost or will be late: better to start afresh than to mend it.  The same holds
+        where a call starts from a guess and the first measurement is far below.
         """
         collapsed, self._collapsed = self._collapsed, False
         return collapsed
@@ -319,7 +322,6 @@ class CongestionController:
         before = self._target.bitrate
         if self._target.update(path, now) and self._target.bitrate < 0.9 * before:
             self._probes.handle_decrease(now)
-        self._collapsed = self._collapsed or self._target.collapsed
         if self._target.queue_is_foreign:
             self._queue = QueueDelay()  # what stands there is the empty path from now on
             self._bottleneck = Bottleneck()
@@ -329,6 +331,7 @@ class CongestionController:
             self._target.handle_probe(
                 measured / kept, path, now, limit=None if limit is None else limit / kept
             )
+        self._collapsed = self._collapsed or self._target.collapsed or self._target.was_misguessed
         self._follow_reached(now)
         return report
 
@@ -352,7 +355,7 @@ class CongestionController:
             self._next_silence_step = None
             return
         self._unheard_since = None
-        self._heard_at = self._void_before = now
+        self._heard_at = self._void_before = self._connected_at = now
         self._queue = QueueDelay()
         self._bottleneck = Bottleneck()
         self._least_round_trip = math.inf

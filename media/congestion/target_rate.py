@@ -57,6 +57,10 @@ _COLLAPSE_WAIT: Final = 0.3
 """A cut to less than this share, with more seconds than these under way to the bottleneck: it has
 no room for that, usually, and loses it.  It shows within so many seconds of the first cut."""
 
+_GUESS: Final = 0.6
+"""A first measurement below this share of the rate that a call started from: what was chosen for
+that rate, the picture's size first of all, is wrong."""
+
 _BELOW: Final = 0.9
 """Share of the measured throughput that a rate must be below for the queue to empty."""
 
@@ -177,6 +181,8 @@ class TargetRate:
         queue_is_foreign: Whether the last update gave up emptying the queue.
         collapsed: Whether the last update found far less capacity than was counted on, and more
             under way than it has room for.
+        is_measured: Whether the rate is more than the guess that the call started from.
+        was_misguessed: Whether the last update, or probe, found that guess far too high.
 
     """
 
@@ -195,7 +201,8 @@ class TargetRate:
         self._gives_up_at = 0.0
         self.queue_is_foreign = False
         self.collapsed = False
-        self._probed = False
+        self.is_measured = False
+        self.was_misguessed = False
         self._probed_limit = (math.inf, -math.inf)  # growth stops there, until then
 
     @property
@@ -212,9 +219,10 @@ class TargetRate:
         """Move the rate; return whether it was cut."""
         elapsed = min(max(now - self._updated_at, 0.0), 1.0)
         self._updated_at = now
-        self.queue_is_foreign = self.collapsed = False
+        self.queue_is_foreign = self.collapsed = self.was_misguessed = False
         if path.loss_limit is not None and path.loss_limit < self.bitrate:
             self.bitrate = self.capacity = path.loss_limit
+            self.is_measured = True
             self._clamp()
             return True
         over = (
@@ -249,7 +257,7 @@ class TargetRate:
 
         """
         self._probed_limit = (math.inf if limit is None else limit, now + _LIMIT_SECONDS)
-        first, self._probed = not self._probed, True
+        first = not self.is_measured
         usable = rate * (_MAX_BETA if path.usage is Usage.OVERUSING else _AFTER_DRAIN)
         if usable > self.bitrate and not self.draining:
             self.bitrate = usable
@@ -259,6 +267,7 @@ class TargetRate:
             # The start rate was a guess; the first measurement is better.
             self._decreased_at = now
             self._brake(rate, path, now)
+        self.is_measured = True
         self._clamp()
 
     def set_bitrate(self, bitrate: float) -> None:
@@ -312,6 +321,8 @@ class TargetRate:
         )
         if self.collapsed:
             beta = _COLLAPSE_BETA
+        self.was_misguessed = not self.is_measured and throughput < _GUESS * self.bitrate
+        self.is_measured = True
         # Sending less than comes out says nothing about the path but that it takes this much.
         confirmed = throughput if self.draining else min(throughput, self.bitrate)
         self.capacity = throughput

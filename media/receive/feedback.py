@@ -42,6 +42,10 @@ class FeedbackConfig:
     share: float = 0.05
     """Of the rate that arrives: so much may feedback take of the way back."""
 
+    eager_seconds: float = 0.5
+    """From the first packet on, in which feedback goes as at high rates: the sender starts from a
+    guess, and holds pictures back until it hears what the path takes."""
+
     after_loss: float = 0.02
     """Seconds to the next one once a number is missing: time for a reordered packet to come, and
     still soon.  Never less than this between two feedbacks."""
@@ -76,6 +80,7 @@ class FeedbackGenerator:
         self._sizes: Final[deque[tuple[float, int]]] = deque(maxlen=2_048)
         self._bits = 0  # sum of _sizes
         self._sent_at: float | None = None
+        self._eager_until: float | None = None
         self._reset()
 
     def _reset(self) -> None:
@@ -117,7 +122,9 @@ class FeedbackGenerator:
             self._base = extended
         self._arrivals[extended] = now
         self._forget(now)
-        due = (self._sent_at if self._sent_at is not None else now) + self._interval()
+        if self._eager_until is None:
+            self._eager_until = now + self._config.eager_seconds
+        due = (self._sent_at if self._sent_at is not None else now) + self._interval(now)
         if missing:
             earliest = now if self._sent_at is None else self._sent_at
             due = min(due, max(now, earliest) + self._config.after_loss)
@@ -158,12 +165,15 @@ class FeedbackGenerator:
         return feedback
 
     def restart(self) -> None:
-        """Forget everything but the count: the path was gone."""
+        """Forget everything but the count: the path was gone, and the next may be another one."""
         self._reset()
+        self._eager_until = None
 
-    def _interval(self) -> float:
+    def _interval(self, now: float) -> float:
         """Return the seconds between two feedbacks at the rate that arrives now."""
         config = self._config
+        if self._eager_until is not None and now < self._eager_until:
+            return config.shortest
         rate = max(self._bits, 1)  # bits of the last second
         return min(max(_FEEDBACK_BITS / (config.share * rate), config.shortest), config.longest)
 

@@ -128,14 +128,21 @@ def test_a_path_that_comes_back_goes_on_from_half_of_what_it_was() -> None:
     assert feeder.controller.target_bitrate == before  # not above the start rate: all of it
 
 
-def test_before_the_first_feedback_only_so_much_is_under_way() -> None:
+def test_before_anything_is_measured_only_so_much_is_under_way() -> None:
     feeder = Feeder()
-    feeder.run(0.2, hears=False)
-    assert not feeder.controller.is_window_full(feeder.now)
-    feeder.run(0.2, hears=False)
+    feeder.run(0.5)
+    assert not feeder.controller.is_window_full(feeder.now)  # all of it has arrived
+    feeder.run(0.3, hears=False)
     assert feeder.controller.is_window_full(feeder.now)
-    assert not feeder.controller.is_window_full(1.6)  # perhaps none ever comes
-    feeder.run(0.1)
+    assert not feeder.controller.is_window_full(1.6)  # a path with room to spare shows no bound
+
+
+def test_what_a_queue_has_measured_ends_the_window() -> None:
+    feeder = Feeder()
+    for queue in range(10):
+        feeder.run(0.1, queue=0.08 * queue)
+    feeder.run(0.3, hears=False)
+    assert feeder.now < 1.5
     assert not feeder.controller.is_window_full(feeder.now)
 
 

@@ -196,9 +196,31 @@ def test_a_limit_below_the_rate_does_not_cut_it_and_a_probe_that_passes_lifts_it
 
 def test_a_first_probe_below_the_start_rate_is_believed() -> None:
     rate = rate_at(300_000)
+    assert not rate.is_measured
     rate.handle_probe(150_000, replace(CALM, queue_delay=0.4), 0.5)
     assert rate.bitrate == pytest.approx(75_000)
     assert rate.draining
+    assert rate.is_measured
+
+
+@pytest.mark.parametrize(("bottleneck", "misguessed"), [(150_000.0, True), (200_000.0, False)])
+def test_a_guess_is_far_off_below_six_tenths_and_only_once(
+    bottleneck: float, misguessed: bool
+) -> None:
+    rate = rate_at(300_000)
+    narrow = replace(CALM, queue_delay=0.2, bottleneck=bottleneck)
+    rate.update(narrow, 0.5)
+    assert rate.was_misguessed is misguessed
+    rate.update(replace(narrow, bottleneck=50_000.0), 3.0)
+    assert not rate.was_misguessed  # by now it is no guess
+
+
+def test_a_first_probe_can_disprove_the_guess() -> None:
+    rate = rate_at(300_000)
+    rate.handle_probe(150_000, CALM, 0.5)
+    assert rate.was_misguessed
+    rate.update(CALM, 0.6)
+    assert not rate.was_misguessed
 
 
 def test_the_rate_stays_within_its_bounds() -> None:

@@ -43,8 +43,16 @@ def test_the_interval_is_a_share_of_the_rate_within_bounds() -> None:
     assert interval(20) == pytest.approx(0.25)
 
 
-def test_a_loss_is_told_soon() -> None:
+def test_the_first_half_second_is_told_as_often_as_at_high_rates() -> None:
     generator = FeedbackGenerator(Ssrc(9))
+    for number, (now, due) in enumerate([(0.0, 0.05), (0.06, 0.1), (0.45, 0.45), (0.55, 0.7)]):
+        arrive(generator, number, now, 20)
+        assert generator.poll_timeout() == pytest.approx(due)  # counted from the last one sent
+        drain(generator, due)
+
+
+def test_a_loss_is_told_soon() -> None:
+    generator = FeedbackGenerator(Ssrc(9), FeedbackConfig(eager_seconds=0.0))
     arrive(generator, 0, 0.0, 20)
     drain(generator, 0.25)
     arrive(generator, 1, 0.26, 20)
