@@ -248,8 +248,8 @@ class CongestionController:
     def poll_collapse(self) -> bool:
         """Tell, once, that the path takes far less than what is under way to it.
 
-        Most of that is lost or will be late: better to start afresh than to mend it.  The same holds
-        where a call starts from a guess and the first measurement is far below.
+        Most of that is lost or will be late: better to start afresh than to mend it.  The same
+        holds where a call starts from a guess and the first measurement is far below.
         """
         collapsed, self._collapsed = self._collapsed, False
         return collapsed
