@@ -115,6 +115,7 @@ class Pacer:
         self._config: Final = config
         self._can_pad: Final = can_pad
         self._queues: Final[tuple[deque[Outgoing], ...]] = tuple(deque() for _ in Priority)
+        self._waiting = 0  # packets that debt keeps from leaving: all but audio
         self._queued_bytes = 0  # of all but audio and forward error correction
         self._fec_bytes = 0  # of that
         self._debt = 0.0  # bits sent but not yet drained
@@ -139,16 +140,19 @@ class Pacer:
     def handle_packet(self, outgoing: Outgoing) -> None:
         """Queue a packet; :meth:`poll_packet` returns it when it may leave."""
         queue = self._queues[outgoing.priority]
-        if not self._waits:  # so the time up to now was idle, and nothing is to be made up for
+        if not self._waiting:  # so the time up to now was idle, and nothing is to be made up for
             self._drain(max(outgoing.queued_at, self._drained_at))
         queue.append(outgoing)
         if outgoing.priority is Priority.AUDIO:
             if len(queue) > self._config.max_audio:
                 queue.popleft()
-        elif outgoing.priority is Priority.FEC:
+            return
+        self._waiting += 1
+        if outgoing.priority is Priority.FEC:
             self._fec_bytes += outgoing.size
             while self._fec_bytes * 8 > self._rate * self._config.max_fec and len(queue) > 1:
                 self._fec_bytes -= queue.popleft().size
+                self._waiting -= 1
         else:
             self._queued_bytes += outgoing.size
 
@@ -164,7 +168,7 @@ class Pacer:
         dropped = len(self._queues[Priority.VIDEO])
         for queue in self._queues[Priority.RETRANSMISSION :]:
             queue.clear()
-        self._queued_bytes = self._fec_bytes = 0
+        self._waiting = self._queued_bytes = self._fec_bytes = 0
         self._probe = None
         return dropped
 
@@ -188,10 +192,10 @@ class Pacer:
         audio = self._queues[Priority.AUDIO]
         if audio:
             return self._leave(audio.popleft(), now)
-        if not self._is_open(now):
+        if not self._waiting or not self._is_open(now):
             return None
-        if (outgoing := self._next()) is None:
-            return None
+        outgoing = self._next()
+        self._waiting -= 1
         if outgoing.priority is Priority.FEC:
             self._fec_bytes -= outgoing.size
         else:
@@ -205,7 +209,7 @@ class Pacer:
         """
         if self._probe is None or not self._can_pad:
             return None
-        if any(self._queues) or not self._is_open(now):
+        if self._queues[Priority.AUDIO] or self._waiting or not self._is_open(now):
             return None
         size = self._probe.size // self._probe.packets
         return min(max(size, 1), 1_200)
@@ -214,9 +218,9 @@ class Pacer:
         """Return when :meth:`poll_packet` should next be called, or :obj:`None` if idle."""
         if self._queues[Priority.AUDIO]:
             return self._drained_at
-        if self._probe is not None and (self._can_pad or any(self._queues)):
+        if self._probe is not None and (self._can_pad or self._waiting):
             return self._probe_next_at
-        if not any(self._queues):
+        if not self._waiting:
             return None
         return self._drained_at + self._debt / self._rate
 
@@ -228,16 +232,14 @@ class Pacer:
         # A millionth of a second's worth: rounding must not cost another turn of the timer.
         return self._debt <= self._rate * 1e-6
 
-    def _next(self) -> Outgoing | None:
+    def _next(self) -> Outgoing:
+        """Take the packet whose turn it is; one waits."""
         video, fec = self._queues[Priority.VIDEO], self._queues[Priority.FEC]
         if video and fec and video[0].queued_at - fec[0].queued_at > self._config.max_fec_delay:
             before = self._queues[: Priority.VIDEO]
             first = next((queue for queue in before if queue), fec)
             return first.popleft()
-        for queue in self._queues:
-            if queue:
-                return queue.popleft()
-        return None
+        return next(queue for queue in self._queues if queue).popleft()
 
     def _leave(self, outgoing: Outgoing, now: float) -> Outgoing:
         bits = outgoing.size * 8
@@ -253,12 +255,7 @@ class Pacer:
                 self._probe = None
         return outgoing
 
-    @property
-    def _waits(self) -> bool:
-        """Whether there is anything that debt keeps from leaving."""
-        return any(self._queues[Priority.AUDIO + 1 :])
-
     def _drain(self, now: float) -> None:
-        least = -self._config.max_late * self._rate if self._waits else 0.0
+        least = -self._config.max_late * self._rate if self._waiting else 0.0
         self._debt = max(least, self._debt - (now - self._drained_at) * self._rate)
         self._drained_at = now

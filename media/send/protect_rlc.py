@@ -107,12 +107,11 @@ class RlcProtection:
 
     def handle_sent(self, packet: RtpPacket, now: float) -> None:
         """Remember a media packet that has just left, with its number."""
-        window, config = self._window, self._config
+        window = self._window
         symbol = make_symbol(packet)
         self._media_size = _smoothed(self._media_size, len(symbol))
         window.append(_Sent(packet.sequence_number, packet.timestamp, now, symbol))
-        kept_from = self._oldest_picture(config.min_pictures)
-        while len(window) > MAX_WINDOW or self._is_over(window[0], kept_from, now):
+        while len(window) > MAX_WINDOW or self._is_over(window[0], now):
             window.popleft()
 
     def make_repair(self, now: float) -> RtpPacket | None:
@@ -154,11 +153,11 @@ class RlcProtection:
             payload=bytes(size + RLC_OVERHEAD),
         )
 
-    def _is_over(self, sent: _Sent, kept_from: float, now: float) -> bool:
-        age = now - sent.sent_at
-        if age <= self._config.window:
+    def _is_over(self, sent: _Sent, now: float) -> bool:
+        age, config = now - sent.sent_at, self._config
+        if age <= config.window:
             return False
-        return sent.sent_at < kept_from or age > self._config.max_age
+        return age > config.max_age or sent.sent_at < self._oldest_picture(config.min_pictures)
 
     def _oldest_picture(self, pictures: int) -> float:
         """Return when the first packet left of the last ``pictures`` pictures."""
