@@ -289,6 +289,8 @@ class NackRecovery:
 
     def _first_certain(self, now: float) -> _Missing | None:
         """Return the oldest missing packet; a mere suspicion only where nothing tells better."""
+        if not self._missing:  # as for nearly every packet
+            return None
         numbers = sorted(self._missing)
         if now < self._mended_until:
             numbers = [
