@@ -69,8 +69,12 @@ class Responder:
     ) -> None:
         self._commands: Final = commands
         self._metrics: Final = metrics
-        self._realm: Final = realm
         self._nonces: Final = nonces
+        # What every challenge offers, on the wire already: neither depends on whom it is for.
+        self._offer: Final = [
+            (REALM.number, REALM.encode(realm, b"")),
+            (OFFERED_ALGORITHMS.number, OFFERED_ALGORITHMS.encode(PASSWORD_ALGORITHMS, b"")),
+        ]
         self._limit: Final = limit
 
     def succeed(self, request: Request, *values: AttributeValue) -> bytes:
@@ -108,8 +112,8 @@ class Responder:
         """Answer a stranger with an error; 401 and 438 bring what it takes to authenticate."""
         answer = _answer(message, MessageClass.ERROR).add(ERROR_CODE, (code, ""))
         if code in (ErrorCode.UNAUTHENTICATED, ErrorCode.STALE_NONCE):
-            answer.add(REALM, self._realm).add(NONCE, self._nonces.make(client, now))
-            answer.add(OFFERED_ALGORITHMS, PASSWORD_ALGORITHMS)
+            answer.values += self._offer
+            answer.add(NONCE, self._nonces.make(client, now))
         if unknown:
             answer.add(UNKNOWN_ATTRIBUTES, unknown)
         if self._send_unauthenticated(answer, message, client, now):
