@@ -234,15 +234,18 @@ static Channel *channel_by_peer(const Flow *flow, uint64_t peer)
 
 /* A relay keeps ICMP messages about what it sent (IP_RECVERR), for Python to read.  Each fails the
  * next call on the socket once, whomever that is for: it is made again then. */
+static const int reported[] = { /* as REPORTED in io_icmp.py, which a test compares */
+    ECONNREFUSED, EHOSTUNREACH, ENETUNREACH, ENOPROTOOPT, EOPNOTSUPP,
+    EPROTO, EMSGSIZE, EACCES, EHOSTDOWN,
+};
+enum { REPORTED = sizeof reported / sizeof *reported };
+
 static int is_report(int error)
 {
-    switch (error) {
-    case ECONNREFUSED: case EHOSTUNREACH: case ENETUNREACH: case ENOPROTOOPT: case EOPNOTSUPP:
-    case EPROTO: case EMSGSIZE: case EACCES: case EHOSTDOWN:
-        return 1;
-    default:
-        return 0;
-    }
+    for (int i = 0; i < REPORTED; i++)
+        if (reported[i] == error)
+            return 1;
+    return 0;
 }
 
 static ssize_t send_message(int fd, const struct msghdr *message)
@@ -806,7 +809,21 @@ static int exec_module(PyObject *module)
         return -1;
     int status = PyModule_AddObjectRef(module, "DataPlane", type);
     Py_DECREF(type);
-    return status < 0 ? status : PyModule_AddIntConstant(module, "INTERFACE", INTERFACE);
+    if (status < 0 || PyModule_AddIntConstant(module, "INTERFACE", INTERFACE) < 0)
+        return -1;
+    PyObject *errors = PyTuple_New(REPORTED);
+    for (int i = 0; errors && i < REPORTED; i++) {
+        PyObject *number = PyLong_FromLong(reported[i]);
+        if (number)
+            PyTuple_SET_ITEM(errors, i, number);
+        else
+            Py_CLEAR(errors);
+    }
+    if (!errors)
+        return -1;
+    status = PyModule_AddObjectRef(module, "REPORTED", errors);
+    Py_DECREF(errors);
+    return status;
 }
 
 static PyModuleDef_Slot module_slots[] = {{Py_mod_exec, exec_module}, {0, NULL}};

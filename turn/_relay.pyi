@@ -3,6 +3,7 @@
 from typing import Final
 
 INTERFACE: Final[int]
+REPORTED: Final[tuple[int, ...]]
 
 class Bucket:
     def has(self, size: float, now: float, /) -> bool: ...

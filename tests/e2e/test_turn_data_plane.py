@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from ringline.turn import ConfigError, TurnConfig, TurnService
 from ringline.turn.bandwidth import TokenBucket
+from ringline.turn.io_icmp import REPORTED
 
 if TYPE_CHECKING:
     from ringline.turn._relay import DataPlane
@@ -111,6 +112,27 @@ def test_a_burst_arrives_whole_and_in_order(rig: Rig) -> None:
         rig.client.sendto(framed(payload), rig.listener.getsockname())
     assert rig.run() == []
     assert [data for data, _ in came(rig.peer)] == payloads
+
+
+def test_a_busy_socket_is_read_again_in_the_same_turn_but_not_for_ever(rig: Rig) -> None:
+    for each in (rig.listener, rig.peer):
+        each.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
+    payloads = [b"%03d" % number for number in range(300)]
+    for payload in payloads:
+        rig.client.sendto(framed(payload), rig.listener.getsockname())
+    assert rig.run() == []
+    passed = [data for data, _ in came(rig.peer)]
+    assert passed == payloads[:256]
+    assert rig.run() == []
+    assert [data for data, _ in came(rig.peer)] == payloads[256:]
+
+
+def test_both_planes_know_the_same_errors_as_reports_of_icmp() -> None:
+    module = pytest.importorskip(
+        "ringline.turn._relay", reason="the compiled data plane was not built"
+    )
+    assert frozenset(module.REPORTED) == REPORTED
+    assert len(module.REPORTED) == len(REPORTED)
 
 
 def test_what_is_mixed_arrives_whole_and_in_order_at_each_address(rig: Rig) -> None:
