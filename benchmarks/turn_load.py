@@ -26,6 +26,7 @@ from ringline.turn.long_term import long_term_key
 from ringline.turn.stun import Message, MessageClass, Method
 
 __all__ = [
+    "CLIENT_CORE",
     "HOST",
     "PASSWORD",
     "REALM_NAME",

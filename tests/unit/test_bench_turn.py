@@ -43,7 +43,7 @@ def test_the_table_has_ratios_losses_and_what_was_asked(bench: ModuleType) -> No
     assert "| peer | 20 | 160 | 20.0 (1.00) | 30.0 (1.50) | 15.0 (0.75) | 9,000 |" in table
     assert "9,000, 25.0% lost" in table
     assert "peer python 1.50 (at most 1.8); peer compiled 0.75 (at most 0.9)" in table
-    assert "| python | 1,234 | 500 | 4.0 | 2 |" in table
+    assert "| python | 500 | 2,000 | 1,234 | 4.0 | 2 |" in table
     assert "pair" not in table.partition("Median")[2]  # none was measured
 
 
