@@ -2,7 +2,7 @@
 
 ::
 
-    client ──UDP, TCP, TLS──> io_service ──> TurnServer ──> commands ──> io_service ──UDP──> peer
+    client ─UDP, TCP, TLS─> io_data_path ──> TurnServer ──> commands ─> io_data_path ──UDP──> peer
                                │ stun, attributes, channel_data        bytes <-> messages
                                │ authenticate: credentials, nonces     who asks
                                │ allocate: ports, quota, reservation   a relay of one's own
@@ -13,11 +13,11 @@
                                │ bandwidth                             how much
                                └ respond: reply_limit, metrics         answers, counted
 
-``server`` and all below it do no I/O and read no clock; ``io_service`` and ``io_stream`` have the
-sockets, the timer and no decisions.  Where it was built, ``_relay`` (C) passes on what the channels
-allow, and leaves the rest to ``server``.  ``io_workers`` runs several processes on one port, which
-share what ``fleet`` says and hand over to each other by ``io_link``.  Run one inside an asyncio
-program::
+``server`` and all below it do no I/O and read no clock; ``io_data_path`` and ``io_stream`` have the
+sockets, the timer and no decisions; ``io_service`` opens and closes them.  Where it was built,
+``_relay`` (C) passes on what the channels allow, and leaves the rest to ``server``.  ``io_workers``
+runs several processes on one port, which share what ``fleet`` says and hand over to each other by
+``io_link``.  Run one inside an asyncio program::
 
     config = TurnConfig(host="192.0.2.1", secrets=(secret,))
     async with TurnService(config) as server:

@@ -40,7 +40,7 @@
 #define UDP_SEGMENT 103
 #endif
 
-/* Counts the changes of what Python calls here, or relies on: io_service.py wants this very one, so
+/* Counts the changes of what Python calls here, or relies on: io_plane.py wants this very one, so
  * that what an earlier version of Ringline left behind is noticed. */
 enum { INTERFACE = 3 };
 

@@ -34,8 +34,9 @@ from ringline.turn.config import TurnConfig, part_of
 from ringline.turn.ended_calls import EndedCalls
 from ringline.turn.errors import ConfigError, ListenError
 from ringline.turn.fleet import Fleet, shared_size
+from ringline.turn.io_certificate import check_certificate
 from ringline.turn.io_link import FileLock, map_memory, open_memory, open_pair
-from ringline.turn.io_service import FREE_PORT_ATTEMPTS, LISTENER_BUFFER, check_certificate
+from ringline.turn.io_service import FREE_PORT_ATTEMPTS, LISTENER_BUFFER
 from ringline.turn.io_socket import open_tcp, open_udp
 from ringline.turn.log_format import LogFormatter
 from ringline.turn.metrics import TurnMetrics

@@ -439,9 +439,9 @@ async def test_what_must_arrive_waits_for_a_worker_that_is_full() -> None:
         settings = config(port=udp.getsockname()[1], tcp=False)
         async with TurnService(settings, place=place) as service:
             message = WorkerMessage(WorkerMessageKind.RETURN, 0, target=("", 50_000)).serialize()
-            service._tell_worker(service._running(), TellWorker(1, message))
+            service._data_path()._tell_worker(TellWorker(1, message))
             assert service.metrics.dropped[DropReason.SOCKET] == 0
-            service._tell_worker(service._running(), TellWorker(1, b"data", is_data=True))
+            service._data_path()._tell_worker(TellWorker(1, b"data", is_data=True))
             assert service.metrics.dropped[DropReason.SOCKET] == 1
             kinds: list[WorkerMessageKind] = []
             async with asyncio.timeout(10):
