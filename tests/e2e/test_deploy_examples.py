@@ -49,6 +49,35 @@ def test_the_wait_for_calls_to_end_is_longer_than_the_drain() -> None:
     assert min(int(seconds[1]), int(stop[1])) > RunConfig().drain_limit
 
 
+def directive(name: str) -> list[str]:
+    """Return the words that the unit gives to a directive, none if it does not name it."""
+    return [
+        word
+        for value in re.findall(rf"^{name}=(.*)$", UNIT.read_text(), re.MULTILINE)
+        for word in value.split()
+    ]
+
+
+def test_the_unit_lets_the_relay_list_the_addresses_of_the_machine() -> None:
+    # What it does not know to be its own it does not deny as a peer.
+    assert {"AF_INET", "AF_INET6", "AF_NETLINK"} <= set(directive("RestrictAddressFamilies"))
+
+
+def test_the_unit_has_a_user_that_files_can_be_given_to() -> None:
+    assert directive("DynamicUser") == []
+    [user], [group] = directive("User"), directive("Group")
+    assert user == group != "root"
+    # The steps at the top make that user and let it read.
+    assert re.search(rf"^# +useradd --system .* {user}$", UNIT.read_text(), re.MULTILINE)
+    assert f"chgrp {group} /etc/ringline/turn.toml" in UNIT.read_text()
+
+
+def test_the_container_says_who_must_be_able_to_read() -> None:
+    user = re.search(r"^USER (\d+):(\d+)$", CONTAINER.read_text(), re.MULTILINE)
+    assert user is not None
+    assert f"chgrp {user[2]} " in CONTAINER.read_text()
+
+
 def test_the_health_check_asks_the_port_that_is_opened() -> None:
     check = re.search(r"^HEALTHCHECK .*$", CONTAINER.read_text(), re.MULTILINE)
     assert check is not None
