@@ -202,7 +202,12 @@ class TurnConfig:
 
         """
         if not self.users and not self.secrets:
-            raise ConfigError("users, secrets: none given, so nobody could authenticate")
+            raise ConfigError(
+                "users, secrets: none given, so nobody could authenticate; give --user "
+                "NAME:PASSWORD, or [users] or secrets in the file"
+            )
+        if any(not name or not password for name, password in self.users.items()):
+            raise ConfigError("users: one has an empty name or password, which anybody could guess")
         if any(not secret for secret in self.secrets):
             raise ConfigError("secrets: one is empty, so that anybody could mint with it")
         if self.mobility_keys and not self.mobility:
@@ -228,8 +233,11 @@ class TurnConfig:
         if self.alternate_server is not None:
             try:
                 parse_address(self.alternate_server)
-            except ValueError as error:
-                raise ConfigError(f"alternate_server: {error}") from None
+            except ValueError:
+                raise ConfigError(
+                    "alternate_server: expected address and port, such as 192.0.2.1:3478 or "
+                    f"[2001:db8::1]:3478, got {self.alternate_server!r}"
+                ) from None
         if self.tls_private_key is not None and self.tls_certificate is None:
             raise ConfigError("tls_private_key: of no use without tls_certificate")
         if self.tls_certificate is not None and self.tcp and 0 < self.tls_port == self.port:

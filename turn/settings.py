@@ -225,7 +225,8 @@ def _describe(wanted: object) -> str:
         float: "a number",
         bool: "true or false",
         tuple: "a list of texts",
-        Mapping: "users, each with a password",
+        Mapping: 'users, each with a password (NAME = "PASSWORD" below [users] in the file, '
+        "NAME:PASSWORD with commas between in the variable)",
     }
     return " or ".join(
         names[get_origin(kind) or kind]

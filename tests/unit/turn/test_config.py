@@ -18,8 +18,12 @@ def test_credentials_are_all_that_must_be_given() -> None:
 @pytest.mark.parametrize(
     ("settings", "key"),
     [
-        ({"secrets": ()}, "users, secrets"),
+        ({"secrets": ()}, "users, secrets: none given.*--user NAME:PASSWORD"),
         ({"secrets": ("a", "")}, "secrets"),
+        ({"users": {"ann": ""}}, "users: one has an empty name or password"),
+        ({"users": {"ann": "pa", "": "pb"}}, "users: one has an empty name or password"),
+        ({"alternate_server": "turn2.example:3478"}, "alternate_server: expected address and port"),
+        ({"alternate_server": "192.0.2.1"}, "alternate_server: expected address and port"),
         ({"realm": ""}, "realm"),
         ({"realm": "r" * 128}, "realm"),
         ({"host": "localhost"}, "host"),

@@ -79,7 +79,8 @@ def test_variables_have_lists_users_numbers_and_switches() -> None:
         ("tcp = 1", "tcp", "true or false"),
         ('secrets = "s"', "secrets", "a list of texts"),
         ("secrets = [1]", "secrets", "a list of texts"),
-        ('users = ["ann"]', "users", "users, each with a password"),
+        ('users = ["ann"]', "users", 'users, each with a password (NAME = "PASSWORD"'),
+        ('alternate_server = "turn2.example:3478"', "alternate_server", "192.0.2.1:3478"),
         ("realm = 1", "realm", "text"),
         ("relay_host = 1", "relay_host", "text"),
         ("drain_limit = -1", "drain_limit", "0 or more"),
@@ -99,7 +100,7 @@ def test_what_cannot_be_meant_is_named_with_its_place(text: str, name: str, want
     [
         ("RINGLINE_TURN_PORT", "many", "a whole number"),
         ("RINGLINE_TURN_TCP", "maybe", "true or false"),
-        ("RINGLINE_TURN_USERS", "ann", "users, each with a password"),
+        ("RINGLINE_TURN_USERS", "ann", "users, each with a password .*NAME:PASSWORD with commas"),
         ("RINGLINE_TURN_COLOUR", "red", "no such setting"),
     ],
 )
@@ -107,6 +108,15 @@ def test_a_wrong_variable_is_named(variable: str, value: str, wanted: str) -> No
     with pytest.raises(ConfigError, match=wanted) as caught:
         load_settings(environment={variable: value}, given=USERS)
     assert variable in str(caught.value)
+
+
+@pytest.mark.parametrize("users", ["ann:", ":pa", "ann:pa,bob:"])
+def test_nobody_comes_in_with_an_empty_name_or_password(users: str) -> None:
+    with pytest.raises(ConfigError, match=r"^users: one has an empty name or password"):
+        load_settings(environment={"RINGLINE_TURN_USERS": users})
+    name, _, password = users.rpartition(",")[2].partition(":")
+    with pytest.raises(ConfigError, match=r"^users: one has an empty name or password"):
+        load_settings(text=f'[users]\n"{name}" = "{password}"')
 
 
 def test_no_message_repeats_a_secret() -> None:
