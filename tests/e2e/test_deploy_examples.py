@@ -1,7 +1,9 @@
-"""The unit and the container file say nothing that the command does not know."""
+"""The examples say nothing that the command does not know, and leave no setting out."""
 
 from __future__ import annotations
 
+import dataclasses
+import itertools
 import json
 import re
 import shlex
@@ -13,11 +15,17 @@ import pytest
 import typer.main
 
 from ringline.client.__main__ import app
-from ringline.turn.settings import RunConfig
+from ringline.turn import ConfigError
+from ringline.turn.config import TurnConfig
+from ringline.turn.settings import RunConfig, load_settings
 
 FOLDER = Path(__file__).parent.parent.parent / "examples" / "deploy"
 UNIT = FOLDER / "ringline-turn.service"
 CONTAINER = FOLDER / "Containerfile"
+FILE = FOLDER / "turn.toml"
+
+SECRETS = 'secrets = ["of the test"]'
+"""Without any, no settings are complete."""
 
 
 def commands() -> dict[str, list[str]]:
@@ -76,6 +84,52 @@ def test_the_container_says_who_must_be_able_to_read() -> None:
     user = re.search(r"^USER (\d+):(\d+)$", CONTAINER.read_text(), re.MULTILINE)
     assert user is not None
     assert f"chgrp {user[2]} " in CONTAINER.read_text()
+
+
+def settings_shown(*, examples: bool) -> dict[str, str]:
+    """Return the lines that the file comments out, by setting: the defaults, or the examples."""
+    lines = re.findall(r"^#((\w+) = .+)$", FILE.read_text(), re.MULTILINE)
+    names = [name for _, name in lines]
+    assert len(set(names)) == len(names)
+    return {name: line for line, name in lines if line.endswith("  # example") is examples}
+
+
+def test_the_file_has_every_setting_and_no_other() -> None:
+    shown = settings_shown(examples=False).keys() | settings_shown(examples=True).keys()
+    assert shown == {
+        field.name for config in (TurnConfig, RunConfig) for field in dataclasses.fields(config)
+    }
+
+
+def test_the_file_says_a_line_about_every_setting() -> None:
+    lines = FILE.read_text().splitlines()
+    for before, line in itertools.pairwise(lines):
+        if re.match(r"#\w+ = ", line):
+            assert re.match(r"# \S.*\.$", before), line
+
+
+def test_the_file_shows_the_defaults() -> None:
+    lines = settings_shown(examples=False)
+    shown = load_settings(text="\n".join([SECRETS, *lines.values()]))
+    defaults = load_settings(text=SECRETS)
+    assert shown == defaults
+    # Equal would also be a default of whatever is left out.
+    for name in settings_shown(examples=True):
+        default = getattr(defaults.turn, name, None) or getattr(defaults.run, name, None)
+        assert name == "secrets" or not default, name
+
+
+def test_the_file_shows_examples_that_are_taken() -> None:
+    examples = settings_shown(examples=True)
+    # Its keys are of no use without it.
+    settings = load_settings(text="\n".join(["mobility = true", *examples.values()]))
+    for name in examples:
+        assert getattr(settings.turn, name, None) or getattr(settings.run, name, None), name
+
+
+def test_the_file_as_it_is_lets_nobody_in() -> None:
+    with pytest.raises(ConfigError, match="users, secrets"):
+        load_settings(text=FILE.read_text())
 
 
 def test_the_health_check_asks_the_port_that_is_opened() -> None:
