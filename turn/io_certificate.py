@@ -43,9 +43,17 @@ def load_certificate(context: ssl.SSLContext, config: TurnConfig) -> None:
     """
     assert config.tls_certificate is not None  # noqa: S101 - the caller has looked
     try:
-        context.load_cert_chain(config.tls_certificate, config.tls_private_key)
+        context.load_cert_chain(
+            config.tls_certificate, config.tls_private_key, lambda: _refuse_encrypted(config)
+        )
     except (OSError, ssl.SSLError) as error:
         files = config.tls_certificate
         if config.tls_private_key is not None:
             files += f", {config.tls_private_key}"
         raise ConfigError(f"tls_certificate: cannot use {files}: {error}") from None
+
+
+def _refuse_encrypted(config: TurnConfig) -> str:
+    """Stand in for OpenSSL's own question, which would wait for somebody at the terminal."""
+    file = config.tls_private_key or config.tls_certificate
+    raise ConfigError(f"tls_private_key: {file} is encrypted; give one without a passphrase")
