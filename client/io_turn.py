@@ -12,7 +12,7 @@ from typing import Any
 
 from ringline.client.errors import LocalError
 from ringline.turn import ConfigError, ListenError
-from ringline.turn.addresses import format_address
+from ringline.turn.addresses import Address, format_address
 from ringline.turn.io_loop import run as run_server
 from ringline.turn.io_run import Serving, run_service
 from ringline.turn.log_format import LogFormatter, Redactor
@@ -63,7 +63,8 @@ def run(given: Mapping[str, Any], *, config: Path | None, json_lines: bool) -> N
     _set_up_logging(settings.run)
 
     def announce(service: Serving, metrics_port: int | None) -> None:
-        print(_describe(service, metrics_port, json_lines=json_lines), flush=True)  # noqa: T201
+        metrics = None if metrics_port is None else (settings.run.metrics_host, metrics_port)
+        print(_describe(service, metrics, json_lines=json_lines), flush=True)  # noqa: T201
 
     try:
         run_server(run_service(settings, on_open=announce))
@@ -87,7 +88,7 @@ def _set_up_logging(config: RunConfig) -> None:
         root.setLevel(config.log_level.upper())
 
 
-def _describe(service: Serving, metrics_port: int | None, *, json_lines: bool) -> str:
+def _describe(service: Serving, metrics: Address | None, *, json_lines: bool) -> str:
     if json_lines:
         return json.dumps(
             {
@@ -96,7 +97,7 @@ def _describe(service: Serving, metrics_port: int | None, *, json_lines: bool) -
                 "hosts": service.hosts,
                 "port": service.port,
                 "tls_port": service.tls_port,
-                "metrics_port": metrics_port,
+                "metrics_port": None if metrics is None else metrics[1],
                 "workers": service.workers,
             }
         )
@@ -106,7 +107,7 @@ def _describe(service: Serving, metrics_port: int | None, *, json_lines: bool) -
         lines.append(f"TLS:  {_join(service.hosts, service.tls_port)}")
     if service.workers > 1:
         lines.append(f"workers: {service.workers}")
-    if metrics_port is not None:
-        lines.append(f"metrics and health: http://127.0.0.1:{metrics_port}/metrics")
+    if metrics is not None:
+        lines.append(f"metrics and health: http://{format_address(metrics)}/metrics")
     lines.append("SIGTERM or Ctrl-C lets the calls end first, a second one does not")
     return "\n".join(lines)

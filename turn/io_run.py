@@ -224,7 +224,9 @@ async def _open_page(service: Serving, config: RunConfig) -> web.AppRunner | Non
         await web.TCPSite(runner, config.metrics_host, config.metrics_port).start()
     except OSError as error:
         await runner.cleanup()
-        reason = os.strerror(error.errno) if error.errno else str(error)
+        # A name that cannot be resolved has an error number below 0, of another list.
+        number = error.errno or 0
+        reason = os.strerror(number) if number > 0 else error.strerror or str(error)
         where = f"{config.metrics_host}:{config.metrics_port}/tcp"
         raise ListenError(f"TURN: cannot show metrics on {where}: {reason}") from None
     return runner

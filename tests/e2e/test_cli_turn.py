@@ -139,6 +139,24 @@ def test_a_port_that_is_taken_is_named() -> None:
     assert f"cannot listen on 127.0.0.1:{port}/udp" in outcome.err
 
 
+def test_a_metrics_host_that_is_none_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "turn.toml"
+    path.write_text('port = 0\nsecrets = ["s"]\nmetrics_host = "no host"\nmetrics_port = 0\n')
+    outcome = ringline("turn", "--config", str(path))
+    assert outcome.code == 1
+    assert "cannot show metrics on no host:0/tcp: " in outcome.err
+    assert "Unknown error" not in outcome.err
+
+
+def test_the_page_of_metrics_is_announced_where_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "turn.toml"
+    path.write_text('port = 0\nsecrets = ["s"]\nmetrics_host = "127.0.0.2"\nmetrics_port = 0\n')
+    with running("turn", "--config", str(path)) as server:
+        assert server.process.stdout is not None
+        announced = [server.process.stdout.readline() for _ in range(2)]
+    assert announced[1].startswith("metrics and health: http://127.0.0.2:")
+
+
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_a_redacted_log_names_nobody_and_still_connects(workers: str) -> None:
     user, password = "annabella", "geheim42"
