@@ -80,7 +80,7 @@ Examples:
 TURN: Final = """Run the STUN and TURN server alone: a relay for calls that find no direct path.
 
 Settings come from a file (TOML), then variables (RINGLINE_TURN_REALM=...), then options.  A key of
-the file is a variable's name too; examples/deploy/turn.toml has all of them, options the usual ones.
+the file is a variable's name too; all are in examples/deploy/turn.toml, options are the usual ones.
 'ringline serve' has this server inside, with credentials for each call.
 
 \b
