@@ -158,7 +158,7 @@ def test_a_whole_call_goes_on_over_the_other_relay(relays: Relays) -> None:
     for peer in peers:
         peer.wait_for(goes_through(SECOND), since=died_at)
         peer.wait_for_media(since=died_at + 2.0)
-        gap = peer.gaps(since=died_at)["sound"]
+        gap = peer.gaps(since=died_at).get("sound", 0.0)  # none: too short to be called one
         print(f"relay killed: {peer.name} hears nothing for {gap:.3f} s")  # noqa: T201
         # 0.9 s on two busy cores; what the path takes is measured above, without codecs.
         assert gap < 1.5
