@@ -68,7 +68,9 @@ def run(given: Mapping[str, Any], *, config: Path | None, json_lines: bool) -> N
 
     try:
         run_server(run_service(settings, on_open=announce))
-    except (ConfigError, ListenError) as error:
+    except ListenError as error:
+        raise LocalError(": ".join([*filter(None, [", ".join(error.keys)]), str(error)])) from None
+    except ConfigError as error:
         raise LocalError(str(error)) from None
     if not json_lines:
         print("the relay has stopped")  # noqa: T201 - this is the command's output

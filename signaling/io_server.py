@@ -115,7 +115,8 @@ class RinglineServer:
             number = error.errno or 0
             reason = os.strerror(number) if number > 0 else error.strerror or error
             raise ServerStartError(
-                f"cannot listen on {self._config.host}:{self._config.port}/tcp: {reason}"
+                f"host, port: cannot listen on {self._config.host}:{self._config.port}/tcp: "
+                f"{reason}"
             ) from None
         except ServerStartError:
             await runner.cleanup()
@@ -232,7 +233,10 @@ class RinglineServer:
                 allow_peers=config.turn_allow_peers,
             )
             return await make_service(turn, config.turn_workers).__aenter__()
-        except (ConfigError, ListenError) as error:
+        except ListenError as error:
+            keys = ", ".join("turn_port" if key == "port" else key for key in error.keys)
+            raise ServerStartError(f"{keys}: {error}" if keys else str(error)) from None
+        except ConfigError as error:
             raise ServerStartError(str(error)) from None
 
     # ---------------------------------------------------------------- the small pages

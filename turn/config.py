@@ -12,12 +12,16 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
+from typing import Final
 
 from ringline.turn.addresses import AddressFamily, family_of, parse_address
 from ringline.turn.errors import ConfigError
 from ringline.turn.peer_policy import parse_networks
 
 __all__ = ["TurnConfig", "part_of"]
+
+_LONGEST: Final = 0xFFFFFFFF
+"""Seconds: what a LIFETIME attribute has room for (RFC 8656 §18.2)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,7 +89,8 @@ class TurnConfig:
     or one of each family."""
 
     first_relay_port: int = 49_152
-    """Lowest relay port: the IANA dynamic range, as RFC 8656 §7.2 recommends."""
+    """Lowest relay port: the IANA dynamic range, as RFC 8656 §7.2 recommends.  Ports of it that
+    others hold, this server's own listeners among them, are passed over."""
 
     last_relay_port: int = 65_535
     """Highest relay port."""
@@ -327,7 +332,10 @@ class TurnConfig:
         for key in ("allocation_bandwidth", "user_bandwidth", "total_bandwidth"):
             if getattr(self, key) is not None and not getattr(self, key) > 0:
                 raise ConfigError(f"{key}: expected more than 0, got {getattr(self, key)}")
-        if self.max_lifetime < self.default_lifetime:
+        for key in ("default_lifetime", "max_lifetime", "permission_lifetime", "channel_lifetime"):
+            if getattr(self, key) > _LONGEST:  # a NaN was refused above, or is below
+                raise ConfigError(f"{key}: expected at most {_LONGEST}, got {getattr(self, key)}")
+        if not self.max_lifetime >= self.default_lifetime:
             raise ConfigError(
                 f"max_lifetime: expected at least default_lifetime ({self.default_lifetime}), "
                 f"got {self.max_lifetime}"

@@ -4,7 +4,8 @@
 
     TurnError
     ├── ConfigError   a setting cannot be meant so; the message begins with its key
-    ├── ListenError   the listening socket could not be opened; one line, fit to be shown
+    ├── ListenError   the listening socket could not be opened; one line, fit to be shown, and
+    │                 the settings that say where it is
     └── ParseError    bytes from the network break their wire format; the sender's fault
 
 No datagram, however malformed, makes the server raise: it is dropped, counted by reason in
@@ -26,7 +27,16 @@ class ConfigError(TurnError, ValueError):
 
 
 class ListenError(TurnError):
-    """The server's own socket could not be opened: the port is taken, the address not ours."""
+    """The server's own socket could not be opened: the port is taken, the address not ours.
+
+    Attributes:
+        keys: Settings that say where it was to be opened; none if it was not about that.
+
+    """
+
+    def __init__(self, message: str, *keys: str) -> None:
+        super().__init__(message)
+        self.keys = keys
 
 
 class ParseError(TurnError):

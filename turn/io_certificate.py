@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import ssl
+from pathlib import Path
 
 from ringline.turn.config import TurnConfig
 from ringline.turn.errors import ConfigError
 
 __all__ = ["check_certificate", "load_certificate", "tls_context"]
+
+_APART = "; is it in a file of its own? name it as tls_private_key"
 
 
 def check_certificate(config: TurnConfig) -> None:
@@ -41,16 +45,36 @@ def load_certificate(context: ssl.SSLContext, config: TurnConfig) -> None:
         ConfigError: If they cannot be used.
 
     """
-    assert config.tls_certificate is not None  # noqa: S101 - the caller has looked
+    certificate, key = config.tls_certificate, config.tls_private_key
+    assert certificate is not None  # noqa: S101 - the caller has looked
+    # OpenSSL names neither the file nor what it missed in it.
+    _check_pem("tls_certificate", certificate, "CERTIFICATE")
+    if key is None:
+        _check_pem("tls_certificate", certificate, "PRIVATE KEY", _APART)
+    else:
+        _check_pem("tls_private_key", key, "PRIVATE KEY")
     try:
-        context.load_cert_chain(
-            config.tls_certificate, config.tls_private_key, lambda: _refuse_encrypted(config)
-        )
+        context.load_cert_chain(certificate, key, lambda: _refuse_encrypted(config))
     except (OSError, ssl.SSLError) as error:
-        files = config.tls_certificate
-        if config.tls_private_key is not None:
-            files += f", {config.tls_private_key}"
-        raise ConfigError(f"tls_certificate: cannot use {files}: {error}") from None
+        if getattr(error, "reason", None) == "KEY_VALUES_MISMATCH":
+            raise ConfigError(
+                f"tls_private_key: {key or certificate} has another key than the certificate in "
+                f"{certificate}"
+            ) from None
+        files = certificate if key is None else f"{certificate} with {key}"
+        name = "tls_certificate" if key is None else "tls_certificate, tls_private_key"
+        raise ConfigError(f"{name}: cannot use {files}: {error}") from None
+
+
+def _check_pem(setting: str, file: str, kind: str, hint: str = "") -> None:
+    """Find out whether a file can be read and has a block of such a kind (RFC 7468 §2)."""
+    try:
+        text = Path(file).read_bytes()
+    except OSError as error:
+        reason = os.strerror(error.errno) if error.errno else str(error)
+        raise ConfigError(f"{setting}: cannot read {file}: {reason}") from None
+    if f"{kind}-----".encode() not in text:
+        raise ConfigError(f"{setting}: no {kind.lower()} (PEM) in {file}{hint}")
 
 
 def _refuse_encrypted(config: TurnConfig) -> str:

@@ -228,5 +228,6 @@ async def _open_page(service: Serving, config: RunConfig) -> web.AppRunner | Non
         number = error.errno or 0
         reason = os.strerror(number) if number > 0 else error.strerror or str(error)
         where = f"{config.metrics_host}:{config.metrics_port}/tcp"
-        raise ListenError(f"TURN: cannot show metrics on {where}: {reason}") from None
+        message = f"TURN: cannot show metrics on {where}: {reason}"
+        raise ListenError(message, "metrics_host", "metrics_port") from None
     return runner

@@ -80,6 +80,7 @@ class TurnService:
         """Open a server.
 
         Raises:
+            ConfigError: If certificate or data plane cannot be used.
             ListenError: If the port is taken or the address is not ours.
 
         """
@@ -140,6 +141,7 @@ class TurnService:
         """Bind the listening socket and begin to serve; once.
 
         Raises:
+            ConfigError: If certificate or data plane cannot be used.
             ListenError: If the port is taken or the address is not ours.
             RuntimeError: If it was opened before: a server is opened once.
 
@@ -272,7 +274,9 @@ class TurnService:
                 if host in _WILDCARDS and error.errno in NO_SUCH_FAMILY and not is_last:
                     logger.warning("TURN: not listening on %s: %s", where, reason)
                     continue
-                raise ListenError(f"TURN: cannot listen on {where}/udp: {reason}") from None
+                raise ListenError(
+                    f"TURN: cannot listen on {where}/udp: {reason}", "host", "port"
+                ) from None
             self._listeners[family_of(host)] = listener
             port = listener.getsockname()[1]  # where any would do, the first one decides
         self._serve_by_datagram(port)
@@ -288,7 +292,10 @@ class TurnService:
         return {**named, **self._config.relay_addresses}
 
     async def _inherit(self, place: WorkerPlace) -> None:
-        """Take the sockets that the supervisor has bound."""
+        """Take the sockets that the supervisor has bound.
+
+        What fails here ends the worker, and with the process what it holds.
+        """
         for host, listener in place.sockets["udp"].items():
             self._listeners[family_of(host)] = listener
         self._serve_by_datagram(self._config.port)

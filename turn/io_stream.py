@@ -119,7 +119,10 @@ class StreamListener:
             except OSError as error:
                 reason = os.strerror(error.errno) if error.errno else str(error)
                 address = format_address((host, port))
-                raise ListenError(f"TURN: cannot listen on {address}/tcp: {reason}") from None
+                where = ("host", "port" if tls is None else "tls_port")
+                raise ListenError(
+                    f"TURN: cannot listen on {address}/tcp: {reason}", *where
+                ) from None
             port = self.port  # where any would do, the first one decides
             address = format_address((host, port))
             logger.info("TURN: listening on %s/%s", address, self.transport)

@@ -450,7 +450,7 @@ def _find_ports(config: TurnConfig) -> TurnConfig:
     with contextlib.ExitStack() as stack:
         for host in config.hosts:
             try:
-                with _errors_named(host, config.port, "udp"):
+                with _errors_named(host, config.port, "udp", "port"):
                     opened = stack.enter_context(open_udp(host, config.port))
             except ListenError:
                 if host == "::" and served and not _has_ipv6():
@@ -462,10 +462,10 @@ def _find_ports(config: TurnConfig) -> TurnConfig:
         config = dataclasses.replace(config, host=tuple(served))
         for host in served:
             if config.tcp:
-                with _errors_named(host, config.port, "tcp"):
+                with _errors_named(host, config.port, "tcp", "port"):
                     stack.enter_context(open_tcp(host, config.port))
             if config.tls_certificate is not None:
-                with _errors_named(host, config.tls_port, "tcp"):
+                with _errors_named(host, config.tls_port, "tcp", "tls_port"):
                     tls = stack.enter_context(open_tcp(host, config.tls_port))
                 config = dataclasses.replace(config, tls_port=tls.getsockname()[1])
     return config
@@ -475,7 +475,7 @@ def _open_sockets(config: TurnConfig, stack: contextlib.ExitStack) -> _Sockets:
     """Return what one worker listens on; all workers say that they share."""
     sockets: _Sockets = {"udp": {}, "tcp": {}, "tls": {}}
     for host in config.hosts:
-        with _errors_named(host, config.port, "udp"):
+        with _errors_named(host, config.port, "udp", "port"):
             sockets["udp"][host] = stack.enter_context(
                 open_udp(host, config.port, buffer=LISTENER_BUFFER, shared=True)
             )
@@ -483,7 +483,7 @@ def _open_sockets(config: TurnConfig, stack: contextlib.ExitStack) -> _Sockets:
         if config.tls_certificate is not None:
             streams["tls"] = config.tls_port
         for kind, port in streams.items():
-            with _errors_named(host, port, "tcp"):
+            with _errors_named(host, port, "tcp", f"{kind}_port" if kind == "tls" else "port"):
                 sockets[kind][host] = stack.enter_context(open_tcp(host, port, shared=True))
     return sockets
 
@@ -498,11 +498,12 @@ def _has_ipv6() -> bool:
 
 
 @contextlib.contextmanager
-def _errors_named(host: str, port: int, protocol: str) -> Iterator[None]:
-    """Say where it was that one could not listen."""
+def _errors_named(host: str, port: int, protocol: str, key: str) -> Iterator[None]:
+    """Say where it was that one could not listen, and which setting says so."""
     try:
         yield
     except OSError as error:
         reason = os.strerror(error.errno) if error.errno else str(error)
         where = format_address((host, port))
-        raise ListenError(f"TURN: cannot listen on {where}/{protocol}: {reason}") from None
+        message = f"TURN: cannot listen on {where}/{protocol}: {reason}"
+        raise ListenError(message, "host", key) from None

@@ -66,7 +66,7 @@ def test_a_port_in_use(server: str) -> None:
     outcome = ringline("serve", "--dev", "--port", port, "--turn-port", "0")
     assert outcome.code == 1
     assert outcome.err == (
-        f"ringline: cannot listen on 127.0.0.1:{port}/tcp: Address already in use\n"
+        f"ringline: host, port: cannot listen on 127.0.0.1:{port}/tcp: Address already in use\n"
     )
 
 

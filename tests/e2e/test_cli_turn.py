@@ -136,7 +136,7 @@ def test_a_port_that_is_taken_is_named() -> None:
         port = squatter.getsockname()[1]
         outcome = ringline("turn", "--host", "127.0.0.1", "--port", str(port), "--user", "a:b")
     assert outcome.code == 1
-    assert f"cannot listen on 127.0.0.1:{port}/udp" in outcome.err
+    assert f"host, port: TURN: cannot listen on 127.0.0.1:{port}/udp" in outcome.err
 
 
 def test_a_metrics_host_that_is_none_is_named(tmp_path: Path) -> None:

@@ -276,11 +276,16 @@ async def test_a_server_that_says_nothing_is_given_up() -> None:
 
 
 async def test_a_port_in_use_is_one_clear_line(server: RinglineServer) -> None:
-    with pytest.raises(ServerStartError, match=rf"cannot listen on 127.0.0.1:{server.port}/tcp"):
+    with pytest.raises(
+        ServerStartError, match=rf"^host, port: cannot listen on 127.0.0.1:{server.port}/tcp"
+    ):
         async with RinglineServer(ServerConfig(dev=True, port=server.port, turn=False)):
             pass
     assert server.turn_port is not None
-    with pytest.raises(ServerStartError, match=rf"cannot listen on .*:{server.turn_port}/udp"):
+    with pytest.raises(
+        ServerStartError,
+        match=rf"^host, turn_port: TURN: cannot listen on .*:{server.turn_port}/udp",
+    ):
         async with RinglineServer(ServerConfig(dev=True, port=0, turn_port=server.turn_port)):
             pass
 

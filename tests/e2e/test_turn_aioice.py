@@ -11,7 +11,7 @@ import pytest
 from aioice import Connection, TransportPolicy, stun, turn
 
 from ringline.turn import TurnConfig, TurnService, mint
-from tests.e2e.test_turn_streams import any_certificate, make_certificate
+from tests.certificates import any_certificate, make_certificate
 from tests.e2e.turn_planes import data_plane
 
 pytestmark = pytest.mark.usefixtures("each_data_plane")

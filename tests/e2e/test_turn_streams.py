@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import datetime as dt
 import errno
 import shutil
 import socket
-import ssl
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -17,8 +15,6 @@ from typing import Any, Literal
 
 import pytest
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from ringline.turn import ConfigError, DropReason, Message, TurnConfig, TurnService, io_accept
@@ -37,42 +33,10 @@ from ringline.turn.attributes import (
 from ringline.turn.long_term import long_term_key
 from ringline.turn.stream import MAX_MESSAGE, StreamReader, pad
 from ringline.turn.stun import MessageClass, Method
+from tests.certificates import any_certificate, make_certificate
 
 Kind = Literal["tcp", "tls"]
 KEY = long_term_key("ann", "ringline", "pa")
-
-
-def make_certificate(folder: Path, name: str) -> str:
-    """Write a self-signed certificate with its key; return the path."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-    now = dt.datetime.now(dt.UTC)
-    certificate = (
-        x509.CertificateBuilder(subject_name=subject, issuer_name=subject)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - dt.timedelta(hours=1))
-        .not_valid_after(now + dt.timedelta(hours=1))
-        .sign(key, hashes.SHA256())
-    )
-    path = folder / f"{name}.pem"
-    path.write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        )
-        + certificate.public_bytes(serialization.Encoding.PEM)
-    )
-    return str(path)
-
-
-def any_certificate() -> ssl.SSLContext:
-    """Return what a client accepts any certificate with."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
-    return context
 
 
 class Connection:

@@ -2,86 +2,21 @@
 
 from __future__ import annotations
 
-import datetime as dt
-import ipaddress
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from ringline.client import Client
 from ringline.client.errors import LocalError
 from ringline.client.io_aiortc import IceServer
 from ringline.client.io_trust import trust_authority
 from ringline.turn import TurnConfig, TurnService
+from tests.certificates import Authority
 from tests.e2e.command_line import ringline
 from tests.e2e.transport_ends import LOOPBACK, MakePair
-
-
-class Authority:
-    """A private authority that vouches for servers."""
-
-    def __init__(self, folder: Path, name: str) -> None:
-        self._folder = folder
-        self._key = ec.generate_private_key(ec.SECP256R1())
-        self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-        own = self._builder(self._name, self._key.public_key()).add_extension(
-            x509.BasicConstraints(ca=True, path_length=0), critical=True
-        )
-        usage = {
-            name: name in ("key_cert_sign", "crl_sign")
-            for name in (
-                *("digital_signature", "content_commitment", "key_encipherment"),
-                *("data_encipherment", "key_agreement", "key_cert_sign", "crl_sign"),
-                *("encipher_only", "decipher_only"),
-            )
-        }
-        own = own.add_extension(x509.KeyUsage(**usage), critical=True)
-        self.path = folder / f"{name}.pem"
-        certificate = own.sign(self._key, hashes.SHA256())
-        self.path.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-
-    def certify(self, address: str) -> str:
-        """Write a certificate for a server, with its key; return the path."""
-        key = ec.generate_private_key(ec.SECP256R1())
-        name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "relay")])
-        alternative = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(address))])
-        certificate = (
-            self._builder(name, key.public_key())
-            .add_extension(alternative, critical=False)
-            .sign(self._key, hashes.SHA256())
-        )
-        path = self._folder / f"server {address}.pem"
-        path.write_bytes(
-            key.private_bytes(
-                serialization.Encoding.PEM,
-                serialization.PrivateFormat.PKCS8,
-                serialization.NoEncryption(),
-            )
-            + certificate.public_bytes(serialization.Encoding.PEM)
-        )
-        return str(path)
-
-    def _builder(
-        self, subject: x509.Name, key: ec.EllipticCurvePublicKey
-    ) -> x509.CertificateBuilder:
-        now = dt.datetime.now(dt.UTC)
-        own = x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key())
-        return (
-            x509.CertificateBuilder(subject_name=subject, issuer_name=self._name)
-            .public_key(key)
-            .serial_number(x509.random_serial_number())
-            .not_valid_before(now - dt.timedelta(hours=1))
-            .not_valid_after(now + dt.timedelta(hours=1))
-            .add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
-            .add_extension(own, critical=False)
-        )
 
 
 @pytest.fixture

@@ -17,7 +17,8 @@ from typing import cast
 import pytest
 
 from ringline.turn import TurnConfig, TurnService
-from tests.e2e.test_turn_streams import eventually, make_certificate
+from tests.certificates import make_certificate
+from tests.e2e.test_turn_streams import eventually
 from tests.e2e.turn_planes import data_plane
 
 CLIENT = shutil.which("turnutils_uclient")

@@ -43,9 +43,9 @@ from ringline.turn.commands import TellWorker
 from ringline.turn.fleet import Fleet, WorkerMessage, WorkerMessageKind, shared_size
 from ringline.turn.long_term import long_term_key
 from ringline.turn.stun import Message, MessageClass, Method
+from tests.certificates import make_certificate
 from tests.e2e.command_line import running
 from tests.e2e.test_cli_turn import Client as PageClient
-from tests.e2e.test_turn_streams import make_certificate
 from tests.e2e.test_turn_uclient import echo_peers, verdict
 from tests.e2e.turn_planes import data_plane
 

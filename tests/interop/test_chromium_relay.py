@@ -15,7 +15,7 @@ import pytest
 from playwright.async_api import Browser, async_playwright
 
 from ringline.turn import TurnConfig, TurnService, mint
-from tests.e2e.test_turn_streams import make_certificate
+from tests.certificates import make_certificate
 from tests.interop.conftest import CHROMIUM, FLAGS
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(120)]

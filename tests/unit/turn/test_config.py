@@ -45,6 +45,9 @@ def test_credentials_are_all_that_must_be_given() -> None:
         ({"nonce_lifetime": -1.0}, "nonce_lifetime"),
         ({"max_lifetime": 60.0}, "max_lifetime"),
         ({"default_lifetime": float("nan")}, "default_lifetime"),
+        ({"max_lifetime": float("nan")}, "max_lifetime"),
+        ({"max_lifetime": float("inf")}, "max_lifetime: expected at most 4294967295"),
+        ({"permission_lifetime": float("inf")}, "permission_lifetime"),
     ],
 )
 def test_a_wrong_setting_is_named(settings: dict[str, Any], key: str) -> None:
