@@ -167,6 +167,7 @@ class Allocator:
         self._random_bytes: Final = random_bytes
         self._offload: Final = offload
         self._ports: Final = PortPool(config.first_relay_port, config.last_relay_port, rng)
+        self.deny_own_port(config.port)
         self._quota: Final = AllocationQuota(
             per_user=config.max_allocations_per_user, total=config.max_allocations, fleet=fleet
         )
@@ -273,6 +274,10 @@ class Allocator:
         self._openings_by_client[request.client] = opening
         self._open(opening)
         return None
+
+    def deny_own_port(self, port: int) -> None:
+        """Give no relay a port that we listen on: other clients of ours could not reach it."""
+        self._ports.take_exactly(port)
 
     def is_opening(self, client: ClientSocket) -> bool:
         """Tell whether a client waits for a relay."""

@@ -350,6 +350,7 @@ class TurnServer:
     def deny_own_port(self, port: int) -> None:
         """Let no client reach a port that this process listens on, whatever range is open."""
         self._policy.add_own_port(port)
+        self._allocator.deny_own_port(port)
 
     def set_interfaces(self, hosts: Iterable[str]) -> None:
         """Learn the addresses of this machine: no client is led there but to relays of ours.

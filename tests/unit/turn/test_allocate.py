@@ -219,6 +219,16 @@ def test_without_a_free_port_there_is_no_relay(make_bench: MakeBench, code_of: C
     assert bob.port == 50_000
 
 
+def test_no_relay_has_a_port_that_we_listen_on(make_bench: MakeBench, code_of: CodeOf) -> None:
+    """Other clients of ours may not reach such a port, so that a relay there is half of one."""
+    bench = make_bench(port=50_000, first_relay_port=50_000, last_relay_port=50_002)
+    bench.server.deny_own_port(50_001)
+    ann, bob = bench.client(port=1), bench.client("bob", "pb", port=2)
+    ann.allocate()
+    assert ann.port == 50_002
+    assert code_of(bob.ask(Method.ALLOCATE, UDP)) == 508
+
+
 def test_behind_a_nat_the_outer_address_is_announced(make_bench: MakeBench) -> None:
     bench = make_bench(external_address="192.0.2.200")
     ann = bench.client()
