@@ -103,7 +103,7 @@ class Serving(Protocol):
 async def run_service(
     settings: Settings, *, on_open: Callable[[Serving, int | None], None]
 ) -> None:
-    """Serve until a signal says otherwise.
+    """Serve until a signal says otherwise; afterwards the process ignores signals, and is to end.
 
     Args:
         settings: All of them.
@@ -127,7 +127,7 @@ async def run_service(
             service.drain()
             await _drained(service, stop, settings.run.drain_limit)
         finally:
-            stop.unlisten()
+            stop.ignore()
             if page is not None:
                 await page.cleanup()
 
@@ -154,48 +154,74 @@ def make_service(config: TurnConfig, workers: int) -> Serving:
 
 
 class _Signals:
-    """What the process was told."""
+    """What the process was told.
+
+    A SIGHUP that comes before the service is open is heeded when it is.
+    """
 
     _ENDING = (signal.SIGTERM, signal.SIGINT)
+    _RELOADING = (signal.SIGHUP,) if hasattr(signal, "SIGHUP") else ()
 
     def __init__(self) -> None:
         self.asked: Final = asyncio.Event()
         self.insisted: Final = asyncio.Event()
+        self._service: Serving | None = None
+        self._came_early = False
         self._loop: Final = asyncio.get_running_loop()
+        for number in self._RELOADING:
+            self._loop.add_signal_handler(number, self._reload)
 
     def listen(self, service: Serving) -> None:
+        self._service = service
         for number in self._ENDING:
             self._loop.add_signal_handler(number, self._end)
-        if hasattr(signal, "SIGHUP"):
-            self._loop.add_signal_handler(signal.SIGHUP, self._reload, service)
+        if self._came_early:
+            self._reload()
 
-    def unlisten(self) -> None:
-        for number in self._ENDING:
+    def ignore(self) -> None:
+        """Hear nothing any more: the process ends, and what comes late must not say how."""
+        for number in (*self._ENDING, *self._RELOADING):
             self._loop.remove_signal_handler(number)
-        if hasattr(signal, "SIGHUP"):
-            self._loop.remove_signal_handler(signal.SIGHUP)
+            signal.signal(number, signal.SIG_IGN)
 
     def _end(self) -> None:
         (self.insisted if self.asked.is_set() else self.asked).set()
 
-    def _reload(self, service: Serving) -> None:
+    def _reload(self) -> None:
+        if self._service is None:
+            self._came_early = True
+            return
         try:
-            service.reload()
+            self._service.reload()
         except ConfigError as error:
             logger.error("TURN: %s; the old certificate stays", error)  # noqa: TRY400 - one line
 
 
 async def _drained(service: Serving, stop: _Signals, limit: float) -> None:
     """Wait until the last allocation has ended, the limit has passed or somebody insists."""
-    loop = asyncio.get_running_loop()
-    ends_at = loop.time() + limit
-    while (await service.read_metrics()).allocations and loop.time() < ends_at:
-        try:
-            async with asyncio.timeout(min(_LOOK, max(0.0, ends_at - loop.time()))):
-                await stop.insisted.wait()
-        except TimeoutError:
-            continue
-        break
+    ended = asyncio.create_task(_all_ended(service))
+    insisted = asyncio.create_task(stop.insisted.wait())
+    # Not one after the other: a worker that is stuck takes its time to say what it has.
+    done, waiting = await asyncio.wait(
+        (ended, insisted), timeout=limit, return_when=asyncio.FIRST_COMPLETED
+    )
+    for task in waiting:
+        task.cancel()
+    await asyncio.gather(*waiting, return_exceptions=True)
+    if ended in done:
+        ended.result()
+        logger.info("TURN: no allocation is left")
+    elif insisted in done:
+        logger.info("TURN: told again to end, no call is waited for")
+    else:
+        logger.info("TURN: drain_limit has passed, no call is waited for any longer")
+
+
+async def _all_ended(service: Serving) -> None:
+    while True:
+        if not (await service.read_metrics()).allocations:
+            return
+        await asyncio.sleep(_LOOK)
 
 
 async def _open_page(service: Serving, config: RunConfig) -> web.AppRunner | None:

@@ -104,6 +104,16 @@ def test_a_second_signal_does_not_wait() -> None:
         assert server.finish(signal.SIGTERM).code == 0
 
 
+@pytest.mark.parametrize("late", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_that_comes_late_does_not_say_how_it_ended(late: signal.Signals) -> None:
+    with running(*LOCAL, "--user", "ann:pa") as server:
+        server.wait_for("turn")
+        server.process.send_signal(signal.SIGTERM)
+        while server.process.poll() is None:
+            server.process.send_signal(late)
+        assert server.finish().code == 0
+
+
 def test_settings_come_from_a_file(tmp_path: Path) -> None:
     path = tmp_path / "turn.toml"
     path.write_text('host = "127.0.0.1"\nport = 0\nrealm = "calls.example"\nsecrets = ["s"]\n')
