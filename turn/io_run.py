@@ -24,6 +24,7 @@ from types import TracebackType
 from typing import Final, Protocol, Self
 
 from aiohttp import web
+from aiohttp.http import HttpProcessingError
 
 from ringline.turn.config import TurnConfig
 from ringline.turn.errors import ConfigError, ListenError
@@ -35,6 +36,8 @@ from ringline.turn.settings import RunConfig, Settings
 __all__ = ["Serving", "make_service", "run_service"]
 
 logger = logging.getLogger(__name__)
+
+_page_logger = logging.getLogger(f"{__name__}.page")
 
 _CAN_SHARE: Final = sys.platform.startswith("linux") and hasattr(socket, "SO_REUSEPORT")
 """Other systems know the option too, and give all datagrams to the one that came last."""
@@ -224,6 +227,18 @@ async def _all_ended(service: Serving) -> None:
         await asyncio.sleep(_LOOK)
 
 
+def _is_our_fault(record: logging.LogRecord) -> bool:
+    """Let pass what goes wrong with the page; requests that are no HTTP are their sender's."""
+    error = record.exc_info[1] if record.exc_info else None
+    if not isinstance(error, HttpProcessingError):
+        return True
+    logger.debug("TURN: no request for the page: %s", type(error).__name__)
+    return False
+
+
+_page_logger.addFilter(_is_our_fault)
+
+
 async def _open_page(service: Serving, config: RunConfig) -> web.AppRunner | None:
     if config.metrics_port is None:
         return None
@@ -244,7 +259,7 @@ async def _open_page(service: Serving, config: RunConfig) -> web.AppRunner | Non
     app = web.Application()
     app.router.add_get("/metrics", metrics)
     app.router.add_get("/health", health)
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
+    runner = web.AppRunner(app, access_log=None, logger=_page_logger, shutdown_timeout=1.0)
     await runner.setup()
     try:
         await web.TCPSite(runner, config.metrics_host, config.metrics_port).start()

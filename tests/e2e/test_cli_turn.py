@@ -114,6 +114,27 @@ def test_a_signal_that_comes_late_does_not_say_how_it_ended(late: signal.Signals
         assert server.finish().code == 0
 
 
+def test_the_page_answers_nonsense_and_logs_no_error() -> None:
+    options = ("--user", "ann:pa", "--metrics-port", "0", "--verbose")
+    with running(*LOCAL, *options) as server, Client(server) as client:
+        assert client.page("nothing")[0] == 404
+        where = ("127.0.0.1", client.metrics_port)
+        for request, answer in (
+            (b"nonsense\r\n\r\n", b"400"),
+            (b"GET /metrics HTTP/9.9\r\n\r\n", b"400"),
+            (b"GET /metrics HTTP/1.1\r\nHost: a\r\nContent-Length: x\r\n\r\n", b"400"),
+            (b"DELETE /metrics HTTP/1.1\r\nHost: a\r\n\r\n", b"405"),
+        ):
+            with socket.create_connection(where, timeout=10) as connection:
+                connection.sendall(request)
+                assert connection.recv(12)[9:12] == answer
+        outcome = server.finish(signal.SIGTERM)
+    assert outcome.code == 0
+    assert outcome.err.count("TURN: no request for the page") == 3
+    for word in ("level=error", "Traceback"):
+        assert word not in outcome.err
+
+
 def test_settings_come_from_a_file(tmp_path: Path) -> None:
     path = tmp_path / "turn.toml"
     path.write_text('host = "127.0.0.1"\nport = 0\nrealm = "calls.example"\nsecrets = ["s"]\n')
