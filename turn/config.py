@@ -243,6 +243,9 @@ class TurnConfig:
                     "alternate_server: expected address and port, such as 192.0.2.1:3478 or "
                     f"[2001:db8::1]:3478, got {self.alternate_server!r}"
                 ) from None
+        for key in ("tls_certificate", "tls_private_key"):
+            if getattr(self, key) == "":
+                raise ConfigError(f"{key}: expected a file, got an empty name")
         if self.tls_private_key is not None and self.tls_certificate is None:
             raise ConfigError("tls_private_key: of no use without tls_certificate")
         if self.tls_certificate is not None and self.tcp and 0 < self.tls_port == self.port:

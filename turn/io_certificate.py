@@ -12,6 +12,7 @@ from ringline.turn.errors import ConfigError
 __all__ = ["check_certificate", "load_certificate", "tls_context"]
 
 _APART = "; is it in a file of its own? name it as tls_private_key"
+_BROKEN = "what stands in a PEM block is broken"
 
 
 def check_certificate(config: TurnConfig) -> None:
@@ -63,7 +64,9 @@ def load_certificate(context: ssl.SSLContext, config: TurnConfig) -> None:
             ) from None
         files = certificate if key is None else f"{certificate} with {key}"
         name = "tls_certificate" if key is None else "tls_certificate, tls_private_key"
-        raise ConfigError(f"{name}: cannot use {files}: {error}") from None
+        # Where the content of a PEM block is broken, OpenSSL gives a library and no reason.
+        known = not isinstance(error, ssl.SSLError) or error.reason
+        raise ConfigError(f"{name}: cannot use {files}: {error if known else _BROKEN}") from None
 
 
 def _check_pem(setting: str, file: str, kind: str, hint: str = "") -> None:

@@ -81,4 +81,8 @@ def test_another_certificates_key_is_named(good: str, tmp_path: Path) -> None:
 def test_a_broken_file_is_named(good: str, tmp_path: Path) -> None:
     broken = tmp_path / "broken.pem"
     broken.write_bytes(Path(good).read_bytes().replace(b"M", b"N"))
-    assert complaint(broken).startswith(f"tls_certificate: cannot use {broken}: ")
+    why = "what stands in a PEM block is broken"
+    assert complaint(broken) == f"tls_certificate: cannot use {broken}: {why}"
+    assert complaint(good, broken) == (
+        f"tls_certificate, tls_private_key: cannot use {good} with {broken}: {why}"
+    )

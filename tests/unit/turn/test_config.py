@@ -36,6 +36,8 @@ def test_credentials_are_all_that_must_be_given() -> None:
         ({"relay_host": "0.0.0.0"}, "relay_host"),  # noqa: S104 - refused, not bound
         ({"external_address": "relay.example"}, "external_address"),
         ({"port": 65_536}, "port"),
+        ({"tls_certificate": ""}, "tls_certificate: expected a file"),
+        ({"tls_certificate": "a.pem", "tls_private_key": ""}, "tls_private_key: expected a file"),
         ({"first_relay_port": 0}, "first_relay_port"),
         ({"first_relay_port": 60_000, "last_relay_port": 50_000}, "first_relay_port"),
         ({"last_relay_port": 65_536}, "first_relay_port"),
