@@ -12,7 +12,7 @@ import os
 import socket
 import ssl
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Literal, Self
 
@@ -32,7 +32,13 @@ from ringline.turn.server import TurnServer
 if TYPE_CHECKING:
     from ringline.turn.io_link import WorkerPlace
 
-__all__ = ["FREE_PORT_ATTEMPTS", "LISTENER_BUFFER", "TurnService"]
+__all__ = [
+    "FREE_PORT_ATTEMPTS",
+    "LISTENER_BUFFER",
+    "TurnService",
+    "log_listening",
+    "what_is_reloaded",
+]
 
 logger = logging.getLogger(__name__)
 
@@ -66,6 +72,8 @@ class TurnService:
         place: WorkerPlace | None = None,
     ) -> None:
         self._place: Final = place
+        # A worker's supervisor says for all of them what happens to each.
+        self._level: Final = logging.INFO if place is None else logging.DEBUG
         self._config = config
         self._wall_clock: Final = wall_clock
         self._listeners: Final[dict[AddressFamily, socket.socket]] = {}
@@ -178,8 +186,8 @@ class TurnService:
         if self.tls_port is not None:
             self._core.deny_own_port(self.tls_port)
         self._path.open(tcp_allocations=config.tcp_allocations)
-        for host in self.hosts:
-            logger.info("TURN: listening on %s/udp", format_address((host, self.port)))
+        ports = {transport: listener.port for transport, listener in self._streams.items()}
+        log_listening(self.hosts, {"udp": self.port} | ports, self._level)
 
     async def read_metrics(self) -> TurnMetrics:
         """Return the counters of this moment, as :class:`~ringline.turn.io_workers.Workers` does.
@@ -203,7 +211,8 @@ class TurnService:
     def drain(self) -> None:
         """Allow no new allocation from now on; those that are there go on."""
         self._running().drain()
-        logger.info("TURN: draining, %d allocations are left", self.metrics.allocations)
+        left = self.metrics.allocations
+        logger.log(self._level, "TURN: draining, %d allocations are left", left)
 
     def end_call(self, call: str) -> None:
         """Let the allocations end that were made with credentials for this call.
@@ -232,7 +241,7 @@ class TurnService:
         if self._tls is not None:
             check_certificate(self._config)  # before the live one is touched
             load_certificate(self._tls, self._config)
-            logger.info("TURN: the certificate was read again")
+        logger.log(self._level, "TURN: reloaded %s", what_is_reloaded(self._config))
 
     def read_interfaces(self) -> None:
         """Find out which addresses are ours, whatever they are used for: no client is led there.
@@ -347,7 +356,7 @@ class TurnService:
             self._place.link.close()
         if self._listeners:
             self._close_listeners()
-            logger.info("TURN: closed port %d/udp", self.port)
+            logger.log(self._level, "TURN: closed port %d/udp", self.port)
 
     def _running(self) -> TurnServer:
         if self._core is None:
@@ -361,3 +370,16 @@ class TurnService:
 
     def _count_drop(self, reason: DropReason) -> None:
         self._running().metrics.dropped[reason] += 1
+
+
+def log_listening(hosts: Sequence[str], ports: Mapping[str, int], level: int) -> None:
+    """Log where a server listens, with the port of each transport."""
+    for transport, port in ports.items():
+        for host in hosts:
+            logger.log(level, "TURN: listening on %s/%s", format_address((host, port)), transport)
+
+
+def what_is_reloaded(config: TurnConfig) -> str:
+    """Return what a reload reads again, in words."""
+    what = "this machine's addresses"
+    return what if config.tls_certificate is None else f"{what}, certificate and key"

@@ -124,8 +124,6 @@ class StreamListener:
                     f"TURN: cannot listen on {address}/tcp: {reason}", *where
                 ) from None
             port = self.port  # where any would do, the first one decides
-            address = format_address((host, port))
-            logger.info("TURN: listening on %s/%s", address, self.transport)
         self._sweeper = self._loop.call_later(_SWEEP, self._sweep)
 
     @property

@@ -36,7 +36,12 @@ from ringline.turn.errors import ConfigError, ListenError
 from ringline.turn.fleet import Fleet, shared_size
 from ringline.turn.io_certificate import check_certificate
 from ringline.turn.io_link import FileLock, map_memory, open_memory, open_pair
-from ringline.turn.io_service import FREE_PORT_ATTEMPTS, LISTENER_BUFFER
+from ringline.turn.io_service import (
+    FREE_PORT_ATTEMPTS,
+    LISTENER_BUFFER,
+    log_listening,
+    what_is_reloaded,
+)
 from ringline.turn.io_socket import open_tcp, open_udp
 from ringline.turn.log_format import LogFormatter
 from ringline.turn.metrics import TurnMetrics
@@ -145,6 +150,12 @@ class Workers:
                 await self.close()
                 raise result
         self._tasks.extend(asyncio.create_task(self._keep(worker)) for worker in self._workers)
+        ports = {"udp": self.port}
+        if self.tcp:
+            ports["tcp"] = self.port
+        if self.tls_port is not None:
+            ports["tls"] = self.tls_port
+        log_listening(self.hosts, ports, logging.INFO)
         logger.info("TURN: %d workers on port %d", self._count, self.port)
 
     def deny_own_port(self, port: int) -> None:
@@ -166,6 +177,7 @@ class Workers:
         self._draining = True
         for worker in self._workers:
             worker.tell("drain")
+        logger.info("TURN: draining")
 
     def end_call(self, call: str) -> None:
         """Let the allocations of a call end, whichever worker has them; as of a ``TurnService``."""
@@ -190,6 +202,7 @@ class Workers:
             raise
         for worker in self._workers:
             worker.tell("reload")
+        logger.info("TURN: reloaded %s", what_is_reloaded(self._config))
 
     async def read_metrics(self) -> TurnMetrics:
         """Return the counters of all workers together, of dead ones what was last known."""
@@ -207,6 +220,8 @@ class Workers:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._tasks.clear()
         await asyncio.gather(*(worker.end() for worker in self._workers))
+        if self._workers:
+            logger.info("TURN: closed port %d/udp", self.port)
         self._workers.clear()
         self._descriptors.close()
 

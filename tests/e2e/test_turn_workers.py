@@ -372,6 +372,17 @@ def test_the_command_sums_drains_and_ends_all() -> None:
         assert server.finish().code == 0
 
 
+def test_the_log_says_once_what_happens_to_all() -> None:
+    arguments = ("turn", "--host", "127.0.0.1", "--port", "0", "--json", "--user", "ann:pa")
+    with running(*arguments, "--workers", "2") as server:
+        server.wait_for("turn")
+        server.process.send_signal(signal.SIGHUP)
+        outcome = server.finish(signal.SIGTERM)
+    assert outcome.code == 0
+    said = [line.partition("TURN: ")[2].split()[0] for line in outcome.err.splitlines()]
+    assert said == ["listening", "listening", "2", "reloaded", 'draining"', "no", "closed"]
+
+
 async def test_one_that_keeps_dying_is_started_less_and_less_often(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
