@@ -122,7 +122,11 @@ def main() -> int:
     for number in _SIGNALS:
         signal.signal(number, signal.SIG_IGN)
     control = socket.socket(fileno=int(sys.argv[1]))
-    run(_serve(control))
+    try:
+        run(_serve(control))
+    except Exception:  # for the log, which has one form and may have to name nobody
+        logger.critical("TURN: a worker failed", exc_info=True)
+        return 1
     return 0
 
 

@@ -50,7 +50,7 @@ from tests.e2e.test_turn_uclient import echo_peers, verdict
 from tests.e2e.turn_planes import data_plane
 
 if sys.platform.startswith("linux"):
-    from ringline.turn import io_link, io_workers
+    from ringline.turn import io_link, io_worker, io_workers
     from ringline.turn.io_workers import Workers
 
 KEY = long_term_key("ann", "ringline", "pa")
@@ -381,6 +381,24 @@ def test_the_log_says_once_what_happens_to_all() -> None:
     assert outcome.code == 0
     said = [line.partition("TURN: ")[2].split()[0] for line in outcome.err.splitlines()]
     assert said == ["listening", "listening", "2", "reloaded", 'draining"', "no", "closed"]
+
+
+def test_a_worker_that_fails_says_so_in_the_log(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def fail(control: socket.socket) -> None:
+        control.close()
+        raise RuntimeError("why")
+
+    monkeypatch.setattr(io_worker, "_serve", fail)
+    monkeypatch.setattr(io_worker, "_SIGNALS", ())  # this process goes on
+    ours, theirs = socket.socketpair()
+    with ours:
+        monkeypatch.setattr(sys, "argv", ["io_worker", str(theirs.detach())])
+        assert io_worker.main() == 1
+    [record] = caplog.records
+    assert record.exc_info is not None
+    assert isinstance(record.exc_info[1], RuntimeError)
 
 
 async def test_one_that_keeps_dying_is_started_less_and_less_often(
