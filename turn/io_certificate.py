@@ -9,7 +9,7 @@ from pathlib import Path
 from ringline.turn.config import TurnConfig
 from ringline.turn.errors import ConfigError
 
-__all__ = ["check_certificate", "load_certificate", "tls_context"]
+__all__ = ["check_certificate", "load_certificate", "read_certificate", "tls_context"]
 
 _APART = "; is it in a file of its own? name it as tls_private_key"
 _BROKEN = "what stands in a PEM block is broken"
@@ -24,6 +24,18 @@ def check_certificate(config: TurnConfig) -> None:
     """
     if config.tls_certificate is not None:
         tls_context(config)
+
+
+def read_certificate(config: TurnConfig) -> dict[str, bytes]:
+    """Return what the files of certificate and key hold, by setting; nothing without TLS.
+
+    Raises:
+        ConfigError: If it cannot be used.
+
+    """
+    check_certificate(config)
+    files = {key: getattr(config, key) for key in ("tls_certificate", "tls_private_key")}
+    return {setting: _read(setting, file) for setting, file in files.items() if file is not None}
 
 
 def tls_context(config: TurnConfig) -> ssl.SSLContext:
@@ -71,13 +83,16 @@ def load_certificate(context: ssl.SSLContext, config: TurnConfig) -> None:
 
 def _check_pem(setting: str, file: str, kind: str, hint: str = "") -> None:
     """Find out whether a file can be read and has a block of such a kind (RFC 7468 §2)."""
+    if f"{kind}-----".encode() not in _read(setting, file):
+        raise ConfigError(f"{setting}: no {kind.lower()} (PEM) in {file}{hint}")
+
+
+def _read(setting: str, file: str) -> bytes:
     try:
-        text = Path(file).read_bytes()
+        return Path(file).read_bytes()
     except OSError as error:
         reason = os.strerror(error.errno) if error.errno else str(error)
         raise ConfigError(f"{setting}: cannot read {file}: {reason}") from None
-    if f"{kind}-----".encode() not in text:
-        raise ConfigError(f"{setting}: no {kind.lower()} (PEM) in {file}{hint}")
 
 
 def _refuse_encrypted(config: TurnConfig) -> str:

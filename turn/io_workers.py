@@ -7,6 +7,9 @@
         ├── worker 1      │ links: what is for a relay of another worker
         └── ...           └ shared memory: whose port it is, quotas (fleet.py)
 
+Certificate and key, as they were when they could last be used, are kept here and read by the
+workers from memory: one that is started again has the same as the others, whatever the files hold.
+
 The sockets stay open here, so that the death of a worker does not change the hash: the other
 workers keep their clients.  Those of the dead one lose their relays and go on by an ICE restart;
 what they send waits for its successor, which is there within a second.  One that keeps dying is
@@ -26,7 +29,7 @@ import os
 import secrets
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, Final, Self, TypeAlias
 
 from ringline.turn.addresses import format_address
@@ -34,7 +37,7 @@ from ringline.turn.config import TurnConfig, part_of
 from ringline.turn.ended_calls import EndedCalls
 from ringline.turn.errors import ConfigError, ListenError
 from ringline.turn.fleet import Fleet, shared_size
-from ringline.turn.io_certificate import check_certificate
+from ringline.turn.io_certificate import read_certificate
 from ringline.turn.io_link import FileLock, map_memory, open_memory, open_pair
 from ringline.turn.io_service import (
     FREE_PORT_ATTEMPTS,
@@ -76,6 +79,7 @@ class Workers:
         self._count: Final = count
         self._draining = False
         self._denied_ports: Final[list[int]] = []
+        self._kept: Final[dict[str, int]] = {}  # descriptors of certificate and key, by setting
         self._ended_calls: Final = EndedCalls(
             grace=config.call_end_grace, remembered=config.max_credential_lifetime
         )
@@ -133,10 +137,14 @@ class Workers:
             ListenError: If a port is taken or an address is not ours.
 
         """
-        check_certificate(self._config)
+        certificate = read_certificate(self._config)
         part_of(self._config, 0, self._count)
         with contextlib.ExitStack() as stack:
             sockets = self._bind(stack)
+            for setting in certificate:
+                self._kept[setting] = open_memory(0)
+                stack.callback(os.close, self._kept[setting])
+            self._keep_certificate(certificate)
             self._prepare(stack, sockets)
             self._descriptors.enter_context(stack.pop_all())
         starts = (worker.start(self._state()) for worker in self._workers)
@@ -195,11 +203,12 @@ class Workers:
 
         """
         try:
-            check_certificate(self._config)
+            certificate = read_certificate(self._config)
         except ConfigError:
             for worker in self._workers:
                 worker.tell("read_interfaces")
             raise
+        self._keep_certificate(certificate)
         for worker in self._workers:
             worker.tell("reload")
         logger.info("TURN: reloaded %s", what_is_reloaded(self._config))
@@ -225,6 +234,11 @@ class Workers:
         self._workers.clear()
         self._descriptors.close()
 
+    def _keep_certificate(self, certificate: Mapping[str, bytes]) -> None:
+        for setting, content in certificate.items():
+            os.ftruncate(self._kept[setting], 0)
+            os.pwrite(self._kept[setting], content, 0)
+
     def _bind(self, stack: contextlib.ExitStack) -> list[_Sockets]:
         """Bind each worker's sockets, all to the same ports."""
         config = self._config
@@ -247,6 +261,8 @@ class Workers:
         self._fleet = Fleet(
             map_memory(memory), index=0, count=self._count, key=key, lock=FileLock(memory)
         )
+        kept = {setting: f"/proc/self/fd/{number}" for setting, number in self._kept.items()}
+        config = dataclasses.replace(self._config, **kept)  # type: ignore[arg-type] # only texts
         pairs = [open_pair() for _ in range(self._count)]
         for pair in pairs:
             for end in pair:
@@ -254,9 +270,10 @@ class Workers:
         for index, mine in enumerate(sockets):
             start = {
                 "index": index,
-                "config": dump_turn(part_of(self._config, index, self._count)),
+                "config": dump_turn(part_of(config, index, self._count)),
                 "key": key.hex(),
                 "memory": memory,
+                "kept": list(self._kept.values()),
                 "sockets": {
                     kind: {host: each.fileno() for host, each in by_host.items()}
                     for kind, by_host in mine.items()
@@ -321,6 +338,7 @@ class _Worker:
         inherited = [
             theirs.fileno(),
             self._start["memory"],
+            *self._start["kept"],
             self._start["receiving"],
             *self._start["sending"],
             *(number for by_host in self._start["sockets"].values() for number in by_host.values()),

@@ -499,6 +499,27 @@ async def test_all_workers_read_the_certificate_again(tmp_path: Path) -> None:
         assert await names_shown(server) == {"new.example"}
 
 
+async def test_a_successor_has_the_certificate_that_is_in_force(tmp_path: Path) -> None:
+    path = make_certificate(tmp_path, "old.example")
+    async with serving(tls_port=0, tls_certificate=path, tls_private_key=path) as server:
+        spoil(path)
+        with pytest.raises(ConfigError, match="tls_certificate: no certificate"):
+            server.reload()
+        victim = server.pids[0]
+        os.kill(victim, signal.SIGKILL)
+        await replaced(server, {victim})
+        assert await names_shown(server) == {"old.example"}
+        renew(path, tmp_path)
+        server.reload()
+        await server.read_metrics()  # comes after it on the same socket
+        assert await names_shown(server) == {"new.example"}
+
+
+def spoil(path: str) -> None:
+    """Leave no certificate in the file that a server was started with."""
+    Path(path).write_text("broken")
+
+
 def renew(path: str, folder: Path) -> None:
     """Put another certificate in place of the one that a server was started with."""
     Path(make_certificate(folder, "new.example")).replace(path)
