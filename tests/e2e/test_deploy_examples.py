@@ -138,6 +138,12 @@ def test_the_health_check_asks_the_port_that_is_opened() -> None:
     assert "127.0.0.1:9641/health" in check[0]
 
 
+def test_the_image_is_of_the_format_that_has_health_checks() -> None:
+    build = re.search(r"^# +podman build (.*)$", CONTAINER.read_text(), re.MULTILINE)
+    assert build is not None
+    assert "--format docker" in build[1]
+
+
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd is not installed")
 def test_systemd_takes_the_unit(tmp_path: Path) -> None:
     # The program is elsewhere here, and systemd wants it to exist.
