@@ -288,7 +288,10 @@ class CongestionController:
             probe: The probe cluster that it belongs to.
 
         """
-        self._log.handle_sent(SentPacket(number, now, size, probe))
+        packet = SentPacket(number, now, size, probe)
+        self._log.handle_sent(packet)
+        if probe is not None:
+            self._probes.handle_sent(packet)
         elapsed, self._sent_at = now - self._sent_at, now
         self._sent_rate *= math.exp(-elapsed / _SENT_WINDOW)
         self._sent_rate += size * 8 / _SENT_WINDOW
@@ -301,7 +304,8 @@ class CongestionController:
         """Take a transport-wide report; return what became of packets, but for an outage's."""
         known_lost = self._log.reports_lost
         report = self._log.handle_feedback(feedback, now)
-        if self._log.reports_lost != known_lost:
+        report_lost = self._log.reports_lost != known_lost
+        if report_lost:
             self._bottleneck.interrupt()
         if not report.arrived and not report.lost:
             return report
@@ -325,7 +329,9 @@ class CongestionController:
         if self._target.queue_is_foreign:
             self._queue = QueueDelay()  # what stands there is the empty path from now on
             self._bottleneck = Bottleneck()
-        measured = self._probes.handle_results(report.arrived, report.lost, now)
+        measured = self._probes.handle_results(
+            report.arrived, report.lost, now, report_lost=report_lost
+        )
         if measured is not None:
             kept, limit = 1 - self._loss.inherent, self._probes.limit
             self._target.handle_probe(

@@ -122,6 +122,58 @@ def test_without_results_it_is_given_up() -> None:
     assert poll(planner, 2.01) is not None
 
 
+def send(planner: ProbePlanner, cluster: ProbeCluster) -> list[ArrivedPacket]:
+    """Let a cluster leave; return its packets as they arrive."""
+    arrived = packets(cluster, 10e6)
+    for each in arrived:
+        planner.handle_sent(SentPacket(each.number, each.sent_at, each.size, each.probe))
+    return arrived
+
+
+def later(number: int = 100) -> ArrivedPacket:
+    return ArrivedPacket(number, 0.1, 1000, 50.1)
+
+
+def test_a_cluster_whose_report_was_lost_is_tried_again_at_once_but_not_for_ever() -> None:
+    planner, cluster = started()
+    for attempt in range(4):
+        arrived = send(planner, cluster)
+        now = 0.2 * (attempt + 1)
+        assert planner.handle_results(arrived[4:], [], now) is None
+        assert poll(planner, now) is None  # the report on the others may be late
+        assert planner.handle_results([later()], [], now + 0.1, report_lost=True) is None
+        again = poll(planner, now + 0.1)
+        if attempt == 3:
+            assert again is None
+            assert poll(planner, now + 1.2) is not None
+        else:
+            assert again is not None
+            cluster = again
+
+
+def test_what_the_other_reports_tell_of_a_cluster_may_be_enough() -> None:
+    planner, cluster = started()
+    arrived = send(planner, cluster)
+    assert planner.handle_results(arrived[:4], [], 0.1) is None
+    rate = planner.handle_results([later()], [], 0.2, report_lost=True)
+    assert rate == pytest.approx(1_800_000)
+    following = poll(planner, 0.2, target=1_100_000.0)
+    assert following is not None
+    assert following.bitrate == 2_200_000
+
+
+def test_a_lost_report_from_before_the_cluster_had_left_decides_nothing() -> None:
+    planner, cluster = started()
+    arrived = packets(cluster, 10e6)
+    for each in arrived[:5]:
+        planner.handle_sent(SentPacket(each.number, each.sent_at, each.size, each.probe))
+    assert planner.handle_results([*arrived[:1], later()], [], 0.1, report_lost=True) is None
+    assert poll(planner, 0.1) is None
+    last = arrived[5]
+    planner.handle_sent(SentPacket(last.number, last.sent_at, last.size, last.probe))
+    assert planner.handle_results(arrived[1:], [], 0.2) == pytest.approx(1_800_000)
+
+
 def test_jitter_makes_it_longer_and_the_result_smaller() -> None:
     planner = ProbePlanner()
     planner.start(0.0)
