@@ -89,6 +89,7 @@ _EXTENSIONS: Final[dict[str, dict[str, int]]] = {
         URIS["absolute_send_time"]: 2,
         URIS["transport_sequence_number"]: 3,
         URIS["mid"]: 4,
+        URIS["playout_delay"]: 5,
     },
 }
 
@@ -258,6 +259,8 @@ def _answer_section(offered: MediaSection, local: LocalMedia) -> MediaSection | 
             uri: number
             for uri, number in offered.extensions.items()
             if uri in _EXTENSIONS[offered.kind]
+            # Our own peers judge for themselves how long to hold pictures.
+            and (rlc is None or uri != URIS["playout_delay"])
         },
         ssrc=local.audio_ssrc if audio else local.video_ssrc,
         rtx_ssrc=local.video_rtx_ssrc if rtx is not None else None,

@@ -1,4 +1,4 @@
-"""Header extensions: the one- and two-byte forms of RFC 8285, and the five that we speak.
+"""Header extensions: the one- and two-byte forms of RFC 8285, and those that we speak.
 
 Which number stands for which extension is negotiated per session (``a=extmap``), so both
 directions take an :class:`ExtensionIds`.
@@ -33,6 +33,7 @@ URIS: Final = {
     "transport_sequence_number": (
         "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01"
     ),
+    "playout_delay": "http://www.webrtc.org/experiments/rtp-hdrext/playout-delay",
 }
 """Field of :class:`ExtensionIds` to the URI that SDP names it by."""
 
@@ -45,6 +46,7 @@ class ExtensionIds:
     audio_level: int | None = None
     absolute_send_time: int | None = None
     transport_sequence_number: int | None = None
+    playout_delay: int | None = None
 
 
 @dataclass(slots=True)
@@ -56,6 +58,8 @@ class HeaderExtensions:
         audio_level: ``(voice, level)``: level in -dBov, 0 loudest to 127 silent (RFC 6464).
         absolute_send_time: Departure, seconds modulo 64 as 6.18 fixed point.
         transport_sequence_number: 16 bits, one count for all packets of a transport.
+        playout_delay: ``(least, most)`` that the receiver should hold pictures, in hundredths of a
+            second, 12 bits each (libwebrtc's; from its own best moment on).
 
     """
 
@@ -63,6 +67,7 @@ class HeaderExtensions:
     audio_level: tuple[bool, int] | None = None
     absolute_send_time: int | None = None
     transport_sequence_number: int | None = None
+    playout_delay: tuple[int, int] | None = None
 
 
 def serialize_extensions(values: HeaderExtensions, ids: ExtensionIds) -> bytes:
@@ -83,6 +88,10 @@ def serialize_extensions(values: HeaderExtensions, ids: ExtensionIds) -> bytes:
     if number is not None and ids.transport_sequence_number is not None:
         out.append(ids.transport_sequence_number << 4 | 1)
         out += (number & 0xFFFF).to_bytes(2, "big")
+    if values.playout_delay is not None and ids.playout_delay is not None:
+        least, most = (min(limit, 0xFFF) for limit in values.playout_delay)
+        out.append(ids.playout_delay << 4 | 2)
+        out += (least << 12 | most).to_bytes(3, "big")
     if not out:
         return b""
     out += bytes(-len(out) % 4)
@@ -174,6 +183,10 @@ def _read(values: HeaderExtensions, ids: ExtensionIds, number: int, body: bytes)
     elif number == ids.absolute_send_time:
         if len(body) == 3:
             values.absolute_send_time = int.from_bytes(body, "big")
+    elif number == ids.playout_delay:
+        if len(body) == 3:
+            limits = int.from_bytes(body, "big")
+            values.playout_delay = (limits >> 12, limits & 0xFFF)
     elif number == ids.audio_level:
         if body:
             values.audio_level = (body[0] >> 7 == 1, body[0] & 127)

@@ -35,6 +35,8 @@ def header_size(ids: ExtensionIds, mid: str) -> int:
         size += 4
     if ids.transport_sequence_number is not None:
         size += 3
+    if ids.playout_delay is not None:
+        size += 4
     return HEADER_SIZE + (4 + (size + 3) // 4 * 4 if size else 0)
 
 

@@ -25,6 +25,7 @@ from ringline.media.send.frame_audio import AudioFramer
 from ringline.media.send.limitation import QualityLimitation
 from ringline.media.send.packetize import OpusPacketizer, Vp8Packetizer, header_size
 from ringline.media.send.picture_state import PictureWatch
+from ringline.media.send.playout_delay import PlayoutDelay
 from ringline.media.send.protect_red import RedProtection
 from ringline.media.send.protect_rlc import RlcConfig, RlcProtection
 from ringline.media.send.protect_rtx import RtxConfig, RtxHistory
@@ -216,6 +217,7 @@ class VideoStream:
         self.history: Final = RtxHistory(
             rtx_config, stream=rtx, first_sequence_number=rng.getrandbits(15)
         )
+        self.playout_delay: Final = PlayoutDelay()
         self.policy: Final = ProtectionPolicy()
         self.rlc: Final = _make_rlc(parameters)
         self.repair: Final = (
@@ -265,7 +267,10 @@ class VideoStream:
             number = self._packetizer.next_picture_id
             mark = self.encode.references.handle_picture(number, picture, reference, now)
         split = 1 if picture.key or self.rlc is None else self.policy.protection.split
-        return self._packetizer.packetize(picture, self._wrap(media_time), mark, split=split)
+        packets = self._packetizer.packetize(picture, self._wrap(media_time), mark, split=split)
+        # On each picture, as the packets of any may be lost; it is four bytes.
+        packets[0].extensions.playout_delay = self.playout_delay.poll_limits(now)
+        return packets
 
     def protect(self, packets: list[RtpPacket], *, key: bool) -> list[RtpPacket]:
         """Return places in the queue for the repair packets that are to follow a picture."""

@@ -78,6 +78,7 @@ class Transmitter:
             mid=stream.parameters.mid,
             audio_level=packet.extensions.audio_level,
             absolute_send_time=int(now * 0x40000) & 0xFFFFFF,  # 6.18 fixed point
+            playout_delay=packet.extensions.playout_delay,
         )
         if stream.parameters.transport_cc and self._ids.transport_sequence_number is not None:
             number = self._next_transport_number

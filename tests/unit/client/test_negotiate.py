@@ -15,6 +15,7 @@ from ringline.client.description import (
 from ringline.client.errors import NegotiationError
 from ringline.client.negotiate import LocalMedia, accept_answer, make_answer, make_offer
 from ringline.client.sdp import format_sdp, parse_sdp
+from ringline.media.rtp.header_extensions import URIS
 
 CALLER = LocalMedia.generate(random.Random(1).randbytes)
 CALLEE = LocalMedia.generate(random.Random(2).randbytes)
@@ -102,6 +103,23 @@ def test_the_offerers_numbers_are_used() -> None:
     assert settled.extension_ids.transport_sequence_number is None
     assert not stream.transport_cc
     assert not stream.rpsi
+
+
+def test_others_are_told_how_long_to_hold_pictures_but_not_our_own_peers() -> None:
+    offer = make_offer(CALLER, TRANSPORT)
+    uri = URIS["playout_delay"]
+    assert uri in offer.sections[1].extensions
+    answer, settled = make_answer(offer, CALLEE, TRANSPORT)
+    assert uri not in answer.sections[1].extensions
+    assert settled.extension_ids.playout_delay is None
+    assert accept_answer(offer, answer, CALLER).extension_ids.playout_delay is None
+
+    video = offer.sections[1]
+    codecs = tuple(codec for codec in video.codecs if codec.name != "ringline-rlc")
+    browser = foreign_offer(replace(video, codecs=codecs, extensions={uri: 12}))
+    answer, settled = make_answer(browser, CALLEE, TRANSPORT)
+    assert answer.sections[0].extensions == {uri: 12}
+    assert settled.extension_ids.playout_delay == 12
 
 
 OPUS = Codec(payload_type=109, name="opus", clock_rate=48_000, channels=2)

@@ -14,7 +14,9 @@ from ringline.media.rtp.header_extensions import (
     serialize_extensions,
 )
 
-IDS = ExtensionIds(mid=1, audio_level=2, absolute_send_time=4, transport_sequence_number=3)
+IDS = ExtensionIds(
+    mid=1, audio_level=2, absolute_send_time=4, transport_sequence_number=3, playout_delay=5
+)
 ONE_BYTE, TWO_BYTE = 0xBEDE, 0x1000
 
 
@@ -23,14 +25,14 @@ def test_each_extension_has_its_uri() -> None:
 
 
 def test_all_extensions_fit_one_block() -> None:
-    values = HeaderExtensions("a1", (True, 30), 0x123456, 0xABCD)
+    values = HeaderExtensions("a1", (True, 30), 0x123456, 0xABCD, (26, 1000))
     data = serialize_extensions(values, IDS)
-    assert data.hex() == "bede0003" + "116131" + "209e" + "42123456" + "31abcd"
+    assert data.hex() == "bede0004" + "116131" + "209e" + "42123456" + "31abcd" + "5201a3e8"
     assert parse_extensions(ONE_BYTE, data[4:], IDS) == values
 
 
 def test_what_was_not_negotiated_is_not_sent() -> None:
-    values = HeaderExtensions("a", (True, 30), 1, 2)
+    values = HeaderExtensions("a", (True, 30), 1, 2, (0, 1))
     assert serialize_extensions(values, ExtensionIds()) == b""
 
 

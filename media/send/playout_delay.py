@@ -1,0 +1,105 @@
+"""Playout delay: how long is a browser to hold pictures, so that retransmissions come in time?
+
+libwebrtc waits for jitter only where ULPFEC was negotiated: what parity did not mend stops the
+picture until its retransmission is there, each time.  Where that happens again and again, a
+picture that is later by a round trip and does not stop is the better one, and the sender may say
+so (the ``playout-delay`` header extension).  The browser lets sound wait along.
+
+Our own receiver judges for itself (:mod:`ringline.media.receive.render_delay`) and is told nothing.
+
+Invariants:
+
+1. Nothing is said before retransmissions have become a habit, and then again and again: the packet
+   that carries it may be lost.
+2. What is said stays within ``0 .. max_delay``.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Final
+
+__all__ = ["PlayoutDelay", "PlayoutDelayConfig"]
+
+_UNIT: Final = 0.01  # seconds
+_NO_LIMIT: Final = 1000
+"""Ten seconds, libwebrtc's own bound.  Below half a second, with a least of 0, it would take it for
+a wish to show everything at once."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlayoutDelayConfig:
+    """When to wait, and for how long."""
+
+    habit: float = 0.1
+    """Pictures asked for again a second from which a browser is told to wait: at less than one in
+    ten seconds each is a short stop, and seldom enough."""
+
+    rare: float = 0.04
+    """And below which it is told to wait no more."""
+
+    memory: float = 15.0
+    """Seconds after which a request weighs a third, as in our own receiver."""
+
+    margin: float = 0.06
+    """Seconds over the round trip until the retransmission is there: the loss is noticed by the
+    packet behind it, often the next picture's, and the pacer may be sending something else."""
+
+    max_delay: float = 0.4
+    """Seconds.  With the path's own time, more is no conversation."""
+
+    dead_zone: float = 0.03
+    """Seconds by which another delay must differ to be said: each change stretches time."""
+
+
+class PlayoutDelay:
+    """Decides for one stream.
+
+    Args:
+        config: Tuning.
+
+    Attributes:
+        delay: Seconds that pictures are to be held at least; 0.0: as the receiver likes.
+
+    """
+
+    def __init__(self, config: PlayoutDelayConfig | None = None) -> None:
+        self._config: Final = config or PlayoutDelayConfig()
+        self.delay = 0.0
+        self._repeated = 0.0  # pictures, as far as remembered
+        self._at: float | None = None
+        self._round_trip = 0.0
+
+    def handle_repeated(self, pictures: int, round_trip: float, now: float) -> None:
+        """Take note that parts of so many pictures are sent again.
+
+        Args:
+            pictures: Of one request.
+            round_trip: Seconds.
+            now: The present.
+
+        """
+        self._forget(now)
+        self._repeated += pictures
+        self._round_trip = round_trip
+
+    def poll_limits(self, now: float) -> tuple[int, int] | None:
+        """Return the extension for a picture that is sent now; :obj:`None`: there is none."""
+        if self._at is None:
+            return None
+        self._forget(now)
+        config = self._config
+        rate = self._repeated / config.memory
+        if rate < config.rare:
+            self.delay = 0.0
+        elif rate >= config.habit or self.delay:
+            wanted = min(self._round_trip + config.margin, config.max_delay)
+            if abs(wanted - self.delay) >= config.dead_zone:
+                self.delay = wanted
+        return math.ceil(self.delay / _UNIT), _NO_LIMIT
+
+    def _forget(self, now: float) -> None:
+        if self._at is not None:
+            self._repeated *= math.exp(-(now - self._at) / self._config.memory)
+        self._at = now
