@@ -11,7 +11,7 @@ Invariants:
 
 1. Nothing is said before retransmissions have become a habit, and then again and again: the packet
    that carries it may be lost.
-2. What is said stays within ``0 .. max_delay``.
+2. What is said stays within ``0 .. max_delay``, and changes by at most ``slew`` a second.
 """
 
 from __future__ import annotations
@@ -42,7 +42,11 @@ class PlayoutDelayConfig:
     memory: float = 15.0
     """Seconds after which a request weighs a third, as in our own receiver."""
 
-    margin: float = 0.06
+    least_observed: float = 3.0
+    """Seconds of the stream that a rate is told by at least: two losses in its first second tell
+    as little as one."""
+
+    margin: float = 0.04
     """Seconds over the round trip until the retransmission is there: the loss is noticed by the
     packet behind it, often the next picture's, and the pacer may be sending something else."""
 
@@ -50,7 +54,11 @@ class PlayoutDelayConfig:
     """Seconds.  With the path's own time, more is no conversation."""
 
     dead_zone: float = 0.03
-    """Seconds by which another delay must differ to be said: each change stretches time."""
+    """Seconds by which another delay must differ to be wanted."""
+
+    slew: float = 0.1
+    """Seconds by which the delay changes in a second: the browser takes what it is told at once,
+    and stops for as long."""
 
 
 class PlayoutDelay:
@@ -58,16 +66,20 @@ class PlayoutDelay:
 
     Args:
         config: Tuning.
+        now: The present.
 
     Attributes:
         delay: Seconds that pictures are to be held at least; 0.0: as the receiver likes.
 
     """
 
-    def __init__(self, config: PlayoutDelayConfig | None = None) -> None:
+    def __init__(self, config: PlayoutDelayConfig | None = None, *, now: float) -> None:
         self._config: Final = config or PlayoutDelayConfig()
         self.delay = 0.0
+        self._wanted = 0.0
+        self._moved_at = now
         self._repeated = 0.0  # pictures, as far as remembered
+        self._began = now
         self._at: float | None = None
         self._round_trip = 0.0
 
@@ -87,17 +99,22 @@ class PlayoutDelay:
     def poll_limits(self, now: float) -> tuple[int, int] | None:
         """Return the extension for a picture that is sent now; :obj:`None`: there is none."""
         if self._at is None:
+            self._moved_at = now
             return None
         self._forget(now)
         config = self._config
-        rate = self._repeated / config.memory
+        observed = max(now - self._began, config.least_observed)
+        rate = self._repeated / (config.memory * -math.expm1(-observed / config.memory))
         if rate < config.rare:
-            self.delay = 0.0
-        elif rate >= config.habit or self.delay:
+            self._wanted = 0.0
+        elif rate >= config.habit or self._wanted:
             wanted = min(self._round_trip + config.margin, config.max_delay)
-            if abs(wanted - self.delay) >= config.dead_zone:
-                self.delay = wanted
-        return math.ceil(self.delay / _UNIT), _NO_LIMIT
+            if abs(wanted - self._wanted) >= config.dead_zone:
+                self._wanted = wanted
+        step = config.slew * min(now - self._moved_at, 1.0)
+        self._moved_at = now
+        self.delay += min(max(self._wanted - self.delay, -step), step)
+        return round(self.delay / _UNIT), _NO_LIMIT
 
     def _forget(self, now: float) -> None:
         if self._at is not None:

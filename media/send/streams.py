@@ -217,7 +217,7 @@ class VideoStream:
         self.history: Final = RtxHistory(
             rtx_config, stream=rtx, first_sequence_number=rng.getrandbits(15)
         )
-        self.playout_delay: Final = PlayoutDelay()
+        self.playout_delay: Final = PlayoutDelay(now=now)
         self.policy: Final = ProtectionPolicy()
         self.rlc: Final = _make_rlc(parameters)
         self.repair: Final = (

@@ -110,7 +110,7 @@ async def histogram(browser: Browser, name: str) -> float:
     pytest.fail(f"Chromium has no {name}")
 
 
-async def test_each_side_mends_its_picture_by_the_parity_of_the_other(
+async def test_each_side_mends_its_picture_by_parity_and_waits_for_what_that_leaves(
     internet: Internet, browser: Browser
 ) -> None:
     server = internet.start_python(None, SERVER, SERVER_ADDRESS)
@@ -134,6 +134,9 @@ async def test_each_side_mends_its_picture_by_the_parity_of_the_other(
     # A picture that waits for a lost parity packet would show as a stop.
     assert seen["totalFreezesDuration"] < 0.1 * (time.monotonic() - began)
     assert seen["keyFramesDecoded"] <= 2
+    # It was told to wait for retransmissions, and did so: by itself it would have waited for less.
+    told = seen["jitterBufferTargetDelay"] - seen["jitterBufferMinimumDelay"]
+    assert told > 0.002 * seen["jitterBufferEmittedCount"]
     await page.click("#hangup")
     await page.wait_for_selector("#lobby:not([hidden])")
     assert await histogram(browser, "WebRTC.Video.ReceivedFecPacketsInPercent") > 0

@@ -176,7 +176,7 @@ SCENARIOS = [
         fps=29, gap=0.15, picture=0.15, sound=0.2),
         network=f"{OPEN}|rate=64,delay=40"),
     Scenario(name="feedback_loss_30", network=f"{OPEN}|{OPEN},loss=30", seeds=(1, 2),
-        promise=Promise(fps=29, gap=0.15, picture=0.15, sound=0.22, concealed=500, share=0.3)),
+        promise=Promise(fps=29, gap=0.15, picture=0.15, sound=0.22, concealed=500, share=0.5)),
     Scenario(name="feedback_loss_60", network=f"{OPEN}|{OPEN},loss=60", seeds=(1, 2),
         promise=Promise(fps=29, gap=0.2, picture=0.2, sound=0.22, concealed=600, share=0.15,
                         switches=8)),
