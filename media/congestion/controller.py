@@ -97,6 +97,10 @@ _CALM_QUEUE: Final = 0.03
 """Seconds of queue up to which a probe does no harm; jitter is added to it."""
 
 
+_QUICK_ROUND_TRIP: Final = 0.12
+"""Seconds up to which a retransmission is there before a stop is seen: 150 ms more than usual are
+one to webrtc-stats, and some 30 are over until the loss is noticed and asked for."""
+
 _FULL_QUEUE: Final = 0.08
 """Seconds of queue from which losses are its overflow, and are not to be protected from: what
 protection adds to a full queue is lost as well."""
@@ -190,8 +194,14 @@ class CongestionController:
 
     @property
     def loss_to_protect_from(self) -> float:
-        """Share of packets lost over more seconds, and sooner more where it rises."""
-        return self._bursts.loss if self._fed_back else self._reported_loss
+        """Share of packets lost over more seconds, and sooner more where it rises.
+
+        At first a guess where a retransmission is a stop.
+        """
+        if not self._fed_back:
+            return self._reported_loss
+        is_stop = self._least_round_trip > _QUICK_ROUND_TRIP
+        return self._bursts.cautious_loss if is_stop else self._bursts.loss
 
     @property
     def loss_burst(self) -> float:

@@ -28,13 +28,13 @@ _DOUBT: Final = 1.0
 """Standard deviations by which the quick share must exceed the slow one to be believed."""
 
 _MIN_PACKETS: Final = 10.0
-"""Packets below which the quick share says nothing."""
+"""Packets below which nothing is said."""
 
 _ASSUMED_PACKETS: Final = 100.0
 _ASSUMED_LOST: Final = 1.0
-"""What a path is taken to have done before anything is known of it.  The first loss comes before
-protection that waits for it, and is a stop in the first seconds of the call; one of a hundred costs
-a call without losses a little of the rate until it has had as many packets."""
+"""What a path is taken to have done before anything is known of it, where caution is called for.
+The first loss comes before protection that waits for it; one of a hundred costs a call without
+losses a little of the rate until it has had as many packets."""
 
 _CERTAIN_RUNS: Final = 2.0
 """Runs seen that weigh as much as the assumption that packets are lost one by one."""
@@ -44,9 +44,10 @@ class LossBursts:
     """Watches losses of one transport."""
 
     def __init__(self) -> None:
-        self._packets = _ASSUMED_PACKETS
-        self._lost = _ASSUMED_LOST
-        self._runs = _ASSUMED_LOST
+        self._packets = 0.0
+        self._lost = 0.0
+        self._runs = 0.0
+        self._assumed = 1.0  # weight of the assumption
         self._quick_packets = 0.0
         self._quick_lost = 0.0
         self._last_lost: int | None = None
@@ -55,12 +56,20 @@ class LossBursts:
     @property
     def loss(self) -> float:
         """Share of packets lost, 0.0 to 1.0: of seconds, or of the last one if that is worse."""
-        share = self._lost / self._packets if self._packets else 0.0
+        if self._packets < _MIN_PACKETS:
+            return 0.0
+        share = self._lost / self._packets
         if self._quick_packets < _MIN_PACKETS:
             return share
         quick = self._quick_lost / self._quick_packets
         deviation = math.sqrt(quick * (1.0 - quick) * self.burst / self._quick_packets)
         return max(share, quick - _DOUBT * deviation)
+
+    @property
+    def cautious_loss(self) -> float:
+        """The same, but one packet of a hundred is lost until the path has shown otherwise."""
+        packets = self._packets + self._assumed * _ASSUMED_PACKETS
+        return max(self.loss, (self._lost + self._assumed * _ASSUMED_LOST) / packets)
 
     @property
     def burst(self) -> float:
@@ -87,6 +96,7 @@ class LossBursts:
             self._packets *= keep
             self._lost *= keep
             self._runs *= keep
+            self._assumed *= keep
             self._quick_packets *= quick
             self._quick_lost *= quick
         self._updated_at = now

@@ -36,10 +36,9 @@ def delays(seen: Observation) -> tuple[float, float]:
     return seen.picture_delay_p50, seen.picture_delay_p95
 
 
-def test_without_loss_nothing_is_spent_once_that_is_known() -> None:
-    soon, later = (talk("rate=2000,delay=40", seconds=seconds)[2] for seconds in (8.0, 14.0))
-    assert 0 < soon.fec_packets_sent < 0.1 * soon.packets_sent  # at first a path may be any
-    assert later.fec_packets_sent == soon.fec_packets_sent
+def test_without_loss_nothing_is_spent() -> None:
+    _, received, sent = talk("rate=2000,delay=40", seconds=10.0)
+    assert (sent.fec_packets_sent, received.fec_packets_received) == (0, 0)
 
 
 @pytest.mark.parametrize(
@@ -71,13 +70,9 @@ def test_losses_neither_freeze_the_picture_nor_make_it_wait(
 def test_at_any_round_trip_and_rate_it_is_better_than_without(round_trip: int, rate: int) -> None:
     delay = round_trip // 2
     network = f"rate={rate},delay={delay},loss=8|rate={rate},delay={delay}"
-    seeds = (3, 4, 5)  # where few packets are sent, a single one decides about a stop
-    with_it = [talk(network, seed=seed)[0] for seed in seeds]
-    without = [talk(network, seed=seed, rlc=False)[0] for seed in seeds]
-    frozen, frozen_without = (sum(s.frozen_seconds for s in each) for each in (with_it, without))
-    assert frozen <= frozen_without + 0.1
-    late, late_without = (sum(sum(delays(s)) for s in each) for each in (with_it, without))
-    assert late <= late_without + 0.06
+    with_it, without = talk(network, seed=3)[0], talk(network, seed=3, rlc=False)[0]
+    assert with_it.frozen_seconds <= without.frozen_seconds + 0.1
+    assert sum(delays(with_it)) <= sum(delays(without)) + 0.02
 
 
 def test_a_slow_path_with_few_packets_a_picture_is_protected_where_round_trips_are_long() -> None:

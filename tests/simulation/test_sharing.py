@@ -21,7 +21,7 @@ def test_a_call_lives_beside_a_download() -> None:
     start_greedy_flow(call.simulation, call.up, call.down, start=8.0, end=28.0)
     call.run(until=40.0)
     beside = call.a_to_b.observe(10.0, 28.0)
-    assert beside.bitrate > 80_000  # 140,000 on average over many seeds
+    assert beside.bitrate > 100_000
     assert beside.frames_per_second > 8
     assert beside.silent_gaps <= 2
     assert beside.concealed_ms_per_minute < 3000

@@ -10,7 +10,8 @@ from ringline.media.rtp.transport_cc import TransportFeedback
 class Feeder:
     """Sends 1000 bytes each 20 ms and reports each 100 ms, over a path of 50 ms."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, way_back: float = 0.05) -> None:
+        self._way_back = way_back
         self.controller = CongestionController(RateConfig(), now=0.0)
         self.controller.set_connected(True, 0.0)
         self.now = 0.0
@@ -39,7 +40,7 @@ class Feeder:
             if hears:
                 feedback = TransportFeedback(1, 2, base & 0xFFFF, self._count & 0xFF, arrivals)
                 self._count += 1
-                self.controller.handle_feedback(feedback, self.now + 0.05)
+                self.controller.handle_feedback(feedback, self.now + self._way_back)
 
     def _timeout(self) -> None:
         due = self.controller.poll_timeout()
@@ -102,7 +103,17 @@ def test_losses_are_to_be_protected_from_but_not_those_of_a_full_queue() -> None
         assert feeder.controller.loss > 0.05
     assert path.controller.loss_to_protect_from > 0.1
     assert path.controller.loss_burst < 1.5
-    assert link.controller.loss_to_protect_from < 0.01  # less than was assumed at first
+    assert link.controller.loss_to_protect_from == 0.0
+
+
+def test_losses_are_assumed_at_first_where_a_retransmission_would_be_a_stop() -> None:
+    near, far = Feeder(), Feeder(way_back=0.2)
+    for feeder in (near, far):
+        feeder.run(0.5)
+    assert near.controller.loss_to_protect_from == 0.0
+    assert 0.005 < far.controller.loss_to_protect_from < 0.01
+    far.run(30)
+    assert far.controller.loss_to_protect_from < 1e-4
 
 
 def test_what_left_before_a_reconnection_is_no_loss_of_the_new_path() -> None:

@@ -35,19 +35,24 @@ class Path:
             self.pattern.handle_report(report, self._now)
 
 
-def test_before_anything_is_known_a_path_is_taken_to_lose_one_packet_of_a_hundred() -> None:
+def test_before_anything_is_known_nothing_is_lost() -> None:
     pattern = LossBursts()
-    assert (pattern.loss, pattern.burst) == (0.01, 1.0)
+    assert (pattern.loss, pattern.burst) == (0.0, 1.0)
     pattern.handle_report(FeedbackReport(lost=[SentPacket(0, 0.0, 1000)]), 0.0)
-    assert pattern.loss == pytest.approx(0.02, rel=0.02)
+    assert pattern.loss == 0.0
 
 
-def test_a_path_that_loses_nothing_is_soon_known_for_it() -> None:
+def test_caution_takes_one_packet_of_a_hundred_for_lost_until_the_path_has_shown_what_it_does() -> (
+    None
+):
     path = Path()
+    assert path.pattern.cautious_loss == 0.01
     path.send(2.0, loss=0.0)
-    assert path.pattern.loss < 0.003
+    assert 0.0 < path.pattern.cautious_loss < 0.003
     path.send(600.0, loss=0.0)
-    assert path.pattern.loss == pytest.approx(0.0, abs=1e-9)
+    assert path.pattern.cautious_loss < 1e-9
+    path.send(10.0, loss=0.1)
+    assert path.pattern.cautious_loss == pytest.approx(path.pattern.loss)
 
 
 @pytest.mark.parametrize("loss", [0.05, 0.1, 0.2])
@@ -65,13 +70,13 @@ def test_a_run_may_span_reports() -> None:
     pattern = LossBursts()
     pattern.handle_report(FeedbackReport(lost=[SentPacket(n, 0.0, 1) for n in (7, 8, 9)]), 0.0)
     pattern.handle_report(FeedbackReport(lost=[SentPacket(n, 0.0, 1) for n in (10, 11)]), 0.0)
-    assert pattern.burst == pytest.approx((1 + 5 + 2) / (1 + 1 + 2))
+    assert pattern.burst == pytest.approx((5 + 2) / (1 + 2))
 
 
 def test_a_path_that_turns_bad_is_seen_within_a_second() -> None:
     path = Path()
     path.send(20.0, loss=0.0)
-    assert path.pattern.loss < 0.0001
+    assert path.pattern.loss == 0.0
     path.send(1.0, loss=0.3)
     assert path.pattern.loss > 0.1
 
