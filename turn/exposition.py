@@ -26,11 +26,15 @@ class Exposition(Collector):
 
     Args:
         metrics: Whose numbers; read anew each time.
+        workers: Processes that serve at this moment.
+        draining: Whether new allocations are refused.
 
     """
 
-    def __init__(self, metrics: TurnMetrics) -> None:
+    def __init__(self, metrics: TurnMetrics, *, workers: int = 1, draining: bool = False) -> None:
         self._metrics: Final = metrics
+        self._workers: Final = workers
+        self._draining: Final = draining
         self._registry: Final = CollectorRegistry(auto_describe=False)
         self._registry.register(self)
 
@@ -46,6 +50,10 @@ class Exposition(Collector):
             "ringline_turn_peer_connections",
             "TCP connections between relays and peers.",
             metrics.peer_connections,
+        )
+        yield GaugeMetricFamily("ringline_turn_workers", "Processes that serve.", self._workers)
+        yield GaugeMetricFamily(
+            "ringline_turn_draining", "1 while new relays are refused.", int(self._draining)
         )
         for name, text, value in (
             ("allocations_created", "Relays made.", metrics.allocations_created),

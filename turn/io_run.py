@@ -244,7 +244,9 @@ async def _open_page(service: Serving, config: RunConfig) -> web.AppRunner | Non
         return None
 
     async def metrics(_request: web.Request) -> web.Response:
-        text = Exposition(await service.read_metrics()).text()
+        text = Exposition(
+            await service.read_metrics(), workers=service.workers, draining=service.draining
+        ).text()
         return web.Response(body=text, headers={"Content-Type": CONTENT_TYPE})
 
     async def health(_request: web.Request) -> web.Response:

@@ -88,6 +88,7 @@ def test_it_serves_shows_its_numbers_and_drains() -> None:
             refused = other.ask(Method.ALLOCATE, udp).get(ERROR_CODE)
             assert refused is not None
             assert refused[0] == 508
+        assert "ringline_turn_draining 1.0" in client.page("metrics")[1]
         assert client.ask(Method.REFRESH).message_class is MessageClass.SUCCESS
         assert server.process.poll() is None  # a call is still on
         client.ask(Method.REFRESH, (LIFETIME, 0))

@@ -38,6 +38,13 @@ def test_the_numbers_are_those_of_the_moment(bench: Bench) -> None:
     assert b"ringline_turn_allocations 1.0" in exposition.text()
 
 
+def test_a_worker_that_is_missing_and_a_drain_can_be_alarmed_on(bench: Bench) -> None:
+    page = Exposition(bench.server.metrics, workers=3, draining=True).text()
+    assert b"ringline_turn_workers 3.0" in page
+    assert b"ringline_turn_draining 1.0" in page
+    assert b"ringline_turn_draining 0.0" in Exposition(bench.server.metrics).text()
+
+
 def test_numbers_of_several_servers_are_added(bench: Bench) -> None:
     ann = bench.client()
     ann.allocate()
