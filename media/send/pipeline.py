@@ -550,9 +550,9 @@ class SendPipeline:
             round_trip=self._round_trip_guess,
             target_bitrate=self._controller.target_bitrate,
         )
-        stream.playout_delay.handle_repeated(
-            len({packet.timestamp for packet in packets}), self._round_trip_guess, now
-        )
+        if packets:
+            requests = stream.history.requests(nack.sequence_numbers)
+            stream.playout_delay.handle_repeated(requests.values(), self._round_trip_guess, now)
         for packet in packets:
             self._queue(packet, Priority.RETRANSMISSION, stream.parameters.mid, now)
 

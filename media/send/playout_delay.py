@@ -3,7 +3,8 @@
 libwebrtc waits for jitter only where ULPFEC was negotiated: what parity did not mend stops the
 picture until its retransmission is there, each time.  Where that happens again and again, a
 picture that is later by a round trip and does not stop is the better one, and the sender may say
-so (the ``playout-delay`` header extension).  The browser lets sound wait along.
+so (the ``playout-delay`` header extension).  Where retransmissions are lost as often as that, it
+is two round trips.  The browser lets sound wait along.
 
 Our own receiver judges for itself (:mod:`ringline.media.receive.render_delay`) and is told nothing.
 
@@ -17,6 +18,7 @@ Invariants:
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -46,8 +48,11 @@ class PlayoutDelayConfig:
     """Seconds of the stream that a rate is told by at least: two losses in its first second tell
     as little as one."""
 
+    tries: int = 3
+    """Retransmissions of a packet that may be waited for."""
+
     margin: float = 0.04
-    """Seconds over the round trip until the retransmission is there: the loss is noticed by the
+    """Seconds over the round trips until the retransmission is there: the loss is noticed by the
     packet behind it, often the next picture's, and the pacer may be sending something else."""
 
     max_delay: float = 0.4
@@ -56,9 +61,9 @@ class PlayoutDelayConfig:
     dead_zone: float = 0.03
     """Seconds by which another delay must differ to be wanted."""
 
-    slew: float = 0.1
+    slew: float = 0.2
     """Seconds by which the delay changes in a second: the browser takes what it is told at once,
-    and stops for as long."""
+    and stops for as long.  Pictures a fifth slower for a second are the least evil."""
 
 
 class PlayoutDelay:
@@ -76,24 +81,26 @@ class PlayoutDelay:
     def __init__(self, config: PlayoutDelayConfig | None = None, *, now: float) -> None:
         self._config: Final = config or PlayoutDelayConfig()
         self.delay = 0.0
+        self._tries = 0  # that are waited for
         self._wanted = 0.0
         self._moved_at = now
-        self._repeated = 0.0  # pictures, as far as remembered
+        self._repeated = [0.0] * self._config.tries  # pictures, by how often; as remembered
         self._began = now
         self._at: float | None = None
         self._round_trip = 0.0
 
-    def handle_repeated(self, pictures: int, round_trip: float, now: float) -> None:
-        """Take note that parts of so many pictures are sent again.
+    def handle_repeated(self, tries: Iterable[int], round_trip: float, now: float) -> None:
+        """Take note that parts of pictures are sent again.
 
         Args:
-            pictures: Of one request.
+            tries: For each picture of the request how often that makes, 1 or more.
             round_trip: Seconds.
             now: The present.
 
         """
         self._forget(now)
-        self._repeated += pictures
+        for number in tries:
+            self._repeated[min(number, len(self._repeated)) - 1] += 1.0
         self._round_trip = round_trip
 
     def poll_limits(self, now: float) -> tuple[int, int] | None:
@@ -104,13 +111,17 @@ class PlayoutDelay:
         self._forget(now)
         config = self._config
         observed = max(now - self._began, config.least_observed)
-        rate = self._repeated / (config.memory * -math.expm1(-observed / config.memory))
-        if rate < config.rare:
-            self._wanted = 0.0
-        elif rate >= config.habit or self._wanted:
-            wanted = min(self._round_trip + config.margin, config.max_delay)
-            if abs(wanted - self._wanted) >= config.dead_zone:
-                self._wanted = wanted
+        seconds = config.memory * -math.expm1(-observed / config.memory)
+        # What is a habit stays one until it has become rare.
+        while self._tries < config.tries and self._repeated[self._tries] >= config.habit * seconds:
+            self._tries += 1
+        while self._tries and self._repeated[self._tries - 1] < config.rare * seconds:
+            self._tries -= 1
+        wanted = 0.0
+        if self._tries:
+            wanted = min(self._tries * self._round_trip + config.margin, config.max_delay)
+        if abs(wanted - self._wanted) >= config.dead_zone:
+            self._wanted = wanted
         step = config.slew * min(now - self._moved_at, 1.0)
         self._moved_at = now
         self.delay += min(max(self._wanted - self.delay, -step), step)
@@ -118,5 +129,6 @@ class PlayoutDelay:
 
     def _forget(self, now: float) -> None:
         if self._at is not None:
-            self._repeated *= math.exp(-(now - self._at) / self._config.memory)
+            keep = math.exp(-(now - self._at) / self._config.memory)
+            self._repeated = [pictures * keep for pictures in self._repeated]
         self._at = now

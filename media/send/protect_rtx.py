@@ -67,6 +67,7 @@ class _Kept:
     sent_at: float
     repeated_at: float | None = None
     repeats: int = 0
+    requests: int = 0  # that were served
 
 
 class RtxHistory:
@@ -125,6 +126,7 @@ class RtxHistory:
                 self.refused += 1
                 continue
             packets.append(self._repeat(kept, now))
+            kept.requests += 1
             copy_time = len(kept.packet.payload) * 8 / target_bitrate
             if kept.repeats > 1 and copy_time <= self._config.max_copy_time:
                 again += [kept] * (self._config.copies - 1)
@@ -134,6 +136,21 @@ class RtxHistory:
                 break
             packets.append(self._repeat(kept, now))
         return packets
+
+    def requests(self, numbers: Iterable[int]) -> dict[int, int]:
+        """Return how often parts of pictures were asked for and sent again, by RTP timestamp.
+
+        Args:
+            numbers: Of the packets to look at; for each picture the one asked for most counts.
+
+        """
+        most: dict[int, int] = {}
+        for number in numbers:
+            kept = self._kept.get(number)
+            if kept is not None and kept.requests:
+                timestamp = kept.packet.timestamp
+                most[timestamp] = max(most.get(timestamp, 0), kept.requests)
+        return most
 
     def forget(self) -> None:
         """Repeat nothing that was sent so far: a key frame follows, which needs none of it."""

@@ -127,3 +127,18 @@ def test_padding_is_empty_bytes_where_no_packet_fits() -> None:
     largest = kept.padding(900)
     assert largest is not None
     assert (largest.padding, largest.sequence_number) == (255, 0)
+
+
+def test_it_tells_how_often_parts_of_a_picture_were_asked_for() -> None:
+    kept = history()
+    for number in (1, 2, 3):
+        kept.handle_sent(packet(number), 0.0, 0.1)
+    other = packet(4)
+    other.timestamp = 6_000
+    kept.handle_sent(other, 0.0, 0.1)
+    assert kept.requests([1, 4, 99]) == {}
+    ask(kept, 1, 2, 4, now=0.1)
+    ask(kept, 2, 4, now=0.15)  # too soon: refused, not counted
+    ask(kept, 2, now=0.3)  # with a copy, counted once
+    assert kept.requests([1, 2, 3, 4]) == {3_000: 2, 6_000: 1}
+    assert kept.requests([1]) == {3_000: 1}
