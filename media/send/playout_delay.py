@@ -58,6 +58,10 @@ class PlayoutDelayConfig:
     max_delay: float = 0.4
     """Seconds.  With the path's own time, more is no conversation."""
 
+    max_retry_delay: float = 0.3
+    """The same where it is for more than one retransmission: where a round trip is long, browsers
+    ask again for what is under way already, and little of it is lost a second time."""
+
     dead_zone: float = 0.03
     """Seconds by which another delay must differ to be wanted."""
 
@@ -117,9 +121,12 @@ class PlayoutDelay:
             self._tries += 1
         while self._tries and self._repeated[self._tries - 1] < config.rare * seconds:
             self._tries -= 1
+        tries = self._tries
+        while tries > 1 and tries * self._round_trip + config.margin > config.max_retry_delay:
+            tries -= 1
         wanted = 0.0
-        if self._tries:
-            wanted = min(self._tries * self._round_trip + config.margin, config.max_delay)
+        if tries:
+            wanted = min(tries * self._round_trip + config.margin, config.max_delay)
         if abs(wanted - self._wanted) >= config.dead_zone:
             self._wanted = wanted
         step = config.slew * min(now - self._moved_at, 1.0)

@@ -108,3 +108,11 @@ def test_where_retransmissions_are_lost_as_often_two_are_waited_for() -> None:
     assert stream.said[-1] == 24
     stream.run(60, every=1, round_trip=0.1)
     assert stream.said[-1] == 14
+
+
+def test_a_second_long_round_trip_is_not_waited_for() -> None:
+    stream = Stream()
+    for _ in range(30):
+        stream.run(1, every=1, round_trip=0.2)
+        stream.delay.handle_repeated([2, 3], 0.2, stream.now)
+    assert stream.said[-1] == 24
