@@ -65,9 +65,10 @@ class PlayoutDelayConfig:
     dead_zone: float = 0.03
     """Seconds by which another delay must differ to be wanted."""
 
-    slew: float = 0.2
+    slew: float = 0.1
     """Seconds by which the delay changes in a second: the browser takes what it is told at once,
-    and stops for as long.  Pictures a fifth slower for a second are the least evil."""
+    and stops for as long.  Its sound follows by stretching, and a fifth of real time is heard:
+    PESQ fell from 3.7 to 3.3 at 500 kbit/s and 200 ms of round trip."""
 
 
 class PlayoutDelay:
