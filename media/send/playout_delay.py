@@ -55,12 +55,9 @@ class PlayoutDelayConfig:
     """Seconds over the round trips until the retransmission is there: the loss is noticed by the
     packet behind it, often the next picture's, and the pacer may be sending something else."""
 
-    max_delay: float = 0.4
-    """Seconds.  With the path's own time, more is no conversation."""
-
-    max_retry_delay: float = 0.3
-    """The same where it is for more than one retransmission: where a round trip is long, browsers
-    ask again for what is under way already, and little of it is lost a second time."""
+    max_delay: float = 0.35
+    """Seconds.  With the path's own time more is no conversation, so what takes longer is not
+    waited for at all."""
 
     dead_zone: float = 0.03
     """Seconds by which another delay must differ to be wanted."""
@@ -122,12 +119,9 @@ class PlayoutDelay:
             self._tries += 1
         while self._tries and self._repeated[self._tries - 1] < config.rare * seconds:
             self._tries -= 1
-        tries = self._tries
-        while tries > 1 and tries * self._round_trip + config.margin > config.max_retry_delay:
-            tries -= 1
-        wanted = 0.0
-        if tries:
-            wanted = min(tries * self._round_trip + config.margin, config.max_delay)
+        tries, wanted = self._tries, 0.0
+        while tries and (wanted := tries * self._round_trip + config.margin) > config.max_delay:
+            tries, wanted = tries - 1, 0.0
         if abs(wanted - self._wanted) >= config.dead_zone:
             self._wanted = wanted
         step = config.slew * min(now - self._moved_at, 1.0)

@@ -56,10 +56,12 @@ def test_the_first_loss_of_a_call_begins_it_as_more_are_likely() -> None:
     assert stream.said[-1] == 21
 
 
-def test_no_path_is_worth_more_than_the_bound() -> None:
+def test_what_takes_longer_than_the_bound_is_not_waited_for() -> None:
     stream = Stream()
-    stream.run(30, every=2, round_trip=2.0)
-    assert stream.said[-1] == 40
+    stream.run(30, every=2, round_trip=0.3)
+    assert stream.said[-1] == 34
+    stream.run(30, every=2, round_trip=0.32)
+    assert stream.said[-1] == 0
 
 
 def test_it_comes_and_goes_slowly_and_is_said_again_and_again() -> None:
