@@ -183,9 +183,15 @@ class _Signals:
 
     def ignore(self) -> None:
         """Hear nothing any more: the process ends, and what comes late must not say how."""
-        for number in (*self._ENDING, *self._RELOADING):
+        numbers = (*self._ENDING, *self._RELOADING)
+        # Between the loop's handler and none the system's own is in force, which ends the process.
+        can_hold = hasattr(signal, "pthread_sigmask")
+        held = signal.pthread_sigmask(signal.SIG_BLOCK, numbers) if can_hold else set()
+        for number in numbers:
             self._loop.remove_signal_handler(number)
             signal.signal(number, signal.SIG_IGN)
+        if can_hold:
+            signal.pthread_sigmask(signal.SIG_SETMASK, held)
 
     def _end(self) -> None:
         (self.insisted if self.asked.is_set() else self.asked).set()
