@@ -249,19 +249,11 @@ class CongestionController:
             jitter=jitter,
         )
 
-    def is_guess(self, now: float) -> bool:
-        """Tell whether the rate is that of the start, and nothing tells what the path takes."""
-        return not self._target.is_measured and now - self._connected_at <= _UNMEASURED_SECONDS
-
-    def is_window_full(self, now: float, *, slack: int = 0) -> bool:
-        """Tell whether pictures should wait for feedback on what is under way.
-
-        Args:
-            now: The present.
-            slack: Bytes more than usual that may be.
-
-        """
-        return self.is_guess(now) and self._log.in_flight > _UNMEASURED_BYTES + slack
+    def is_window_full(self, now: float) -> bool:
+        """Tell whether pictures should wait for feedback on what is under way."""
+        if self._target.is_measured or now - self._connected_at > _UNMEASURED_SECONDS:
+            return False
+        return self._log.in_flight > _UNMEASURED_BYTES
 
     def poll_collapse(self) -> bool:
         """Tell, once, that the path takes far less than what is under way to it.

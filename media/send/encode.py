@@ -143,7 +143,7 @@ class VideoEncode:
         self._bitrate = 0
         self._settled = 0  # what the rate will be once a queue is emptied
         self._out: VideoEncodeJob | None = None
-        self._ordered_at = -math.inf  # when it was given out
+        self._ordered_at = 0.0  # when it was given out
         self._key_wanted = True
         self._key_at: float | None = None  # when the last key frame was ordered
         self._ahead = 0.0  # bits encoded beyond the rate
@@ -167,11 +167,6 @@ class VideoEncode:
     def size(self) -> tuple[int, int]:
         """Width and height that are encoded; zeros before the first picture."""
         return self._size
-
-    @property
-    def ordered_at(self) -> float:
-        """When the last picture was given out to be encoded; long ago before the first."""
-        return self._ordered_at
 
     @property
     def frame_rate(self) -> float:

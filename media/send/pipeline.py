@@ -87,13 +87,6 @@ logger = logging.getLogger(__name__)
 _DEFAULT_ROUND_TRIP: Final = 0.1
 """Seconds assumed until one is measured: libwebrtc's for retransmissions."""
 
-_GUESSED_INTERVAL: Final = 0.03
-_GUESSED_SLACK: Final = 1_500
-"""Until something tells what the path takes, each picture for others waits so many seconds longer
-than the one before did, and so many bytes more may be under way: one more small picture.  At full
-rate what may be under way is used up long before a long path has answered.  Our own receiver
-spreads what it has over that wait; others show it at once, and stop."""
-
 _NOTABLE_CHANGE: Final = 0.1
 """Share by which the target must move to be worth an event."""
 
@@ -244,7 +237,7 @@ class SendPipeline:
             return
         self._allocate(now)
         queue = self._pacer.queued_bytes * 8 / self._controller.target_bitrate
-        if self._must_wait(stream, now):
+        if self._controller.is_window_full(now):
             queue = math.inf
         before = stream.encode.size
         job = stream.encode.handle_frame(frame, now, queue_seconds=queue)
@@ -468,14 +461,6 @@ class SendPipeline:
         if known is None:
             known = self._controller.feedback_round_trip
         return _DEFAULT_ROUND_TRIP if known is None else known
-
-    def _must_wait(self, stream: VideoStream, now: float) -> bool:
-        """Tell whether a picture should wait for what comes to be known of the path."""
-        if stream.rlc is not None:
-            return self._controller.is_window_full(now)
-        wait = _GUESSED_INTERVAL * (1 + stream.stats.frames_encoded)
-        is_too_soon = self._controller.is_guess(now) and now - stream.encode.ordered_at < wait
-        return is_too_soon or self._controller.is_window_full(now, slack=_GUESSED_SLACK)
 
     def _queue(self, packet: RtpPacket, priority: Priority, mid: str, now: float) -> None:
         size = self._header_size[mid] + len(packet.payload) + packet.padding + LAYER_OVERHEAD
