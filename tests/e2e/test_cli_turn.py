@@ -105,16 +105,6 @@ def test_a_second_signal_does_not_wait() -> None:
         assert server.finish(signal.SIGTERM).code == 0
 
 
-@pytest.mark.parametrize("late", [signal.SIGTERM, signal.SIGHUP])
-def test_a_signal_that_comes_late_does_not_say_how_it_ended(late: signal.Signals) -> None:
-    with running(*LOCAL, "--user", "ann:pa") as server:
-        server.wait_for("turn")
-        server.process.send_signal(signal.SIGTERM)
-        while server.process.poll() is None:
-            server.process.send_signal(late)
-        assert server.finish().code == 0
-
-
 def test_the_page_answers_nonsense_and_logs_no_error() -> None:
     options = ("--user", "ann:pa", "--metrics-port", "0", "--verbose")
     with running(*LOCAL, *options) as server, Client(server) as client:
