@@ -69,7 +69,8 @@ def run(given: Mapping[str, Any], *, config: Path | None, json_lines: bool) -> N
     try:
         run_server(run_service(settings, on_open=announce))
     except ListenError as error:
-        raise LocalError(": ".join([*filter(None, [", ".join(error.keys)]), str(error)])) from None
+        keys = ", ".join(error.keys)
+        raise LocalError(f"{keys}: {error}" if keys else str(error)) from None
     except ConfigError as error:
         raise LocalError(str(error)) from None
     if not json_lines:

@@ -516,7 +516,7 @@ def _open_sockets(config: TurnConfig, stack: contextlib.ExitStack) -> _Sockets:
         if config.tls_certificate is not None:
             streams["tls"] = config.tls_port
         for kind, port in streams.items():
-            with _errors_named(host, port, "tcp", f"{kind}_port" if kind == "tls" else "port"):
+            with _errors_named(host, port, "tcp", "tls_port" if kind == "tls" else "port"):
                 sockets[kind][host] = stack.enter_context(open_tcp(host, port, shared=True))
     return sockets
 

@@ -550,7 +550,7 @@ class SendPipeline:
             round_trip=self._round_trip_guess,
             target_bitrate=self._controller.target_bitrate,
         )
-        if packets:
+        if packets and stream.playout_delay is not None:
             requests = stream.history.requests(nack.sequence_numbers)
             stream.playout_delay.handle_repeated(requests.values(), self._round_trip_guess, now)
         for packet in packets:

@@ -217,7 +217,8 @@ class VideoStream:
         self.history: Final = RtxHistory(
             rtx_config, stream=rtx, first_sequence_number=rng.getrandbits(15)
         )
-        self.playout_delay: Final = PlayoutDelay(now=now)
+        # Only others are told how long to hold pictures.
+        self.playout_delay: Final = None if ids.playout_delay is None else PlayoutDelay(now=now)
         self.policy: Final = ProtectionPolicy()
         self.rlc: Final = _make_rlc(parameters)
         self.repair: Final = (
@@ -268,8 +269,9 @@ class VideoStream:
             mark = self.encode.references.handle_picture(number, picture, reference, now)
         split = 1 if picture.key or self.rlc is None else self.policy.protection.split
         packets = self._packetizer.packetize(picture, self._wrap(media_time), mark, split=split)
-        # On each picture, as the packets of any may be lost; it is four bytes.
-        packets[0].extensions.playout_delay = self.playout_delay.poll_limits(now)
+        if self.playout_delay is not None:
+            # On each picture, as the packets of any may be lost; it is four bytes.
+            packets[0].extensions.playout_delay = self.playout_delay.poll_limits(now)
         return packets
 
     def protect(self, packets: list[RtpPacket], *, key: bool) -> list[RtpPacket]:
