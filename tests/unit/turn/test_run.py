@@ -77,3 +77,27 @@ async def test_a_reload_that_is_asked_for_too_early_is_done_later() -> None:
     finally:
         for number in (signal.SIGHUP, signal.SIGTERM, signal.SIGINT):
             loop.remove_signal_handler(number)
+
+
+async def test_a_signal_between_the_two_handlers_ends_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    loop = asyncio.get_running_loop()
+    before = {number: signal.getsignal(number) for number in (signal.SIGHUP, signal.SIGTERM)}
+    signals = io_run._Signals()
+    removed = loop.remove_signal_handler
+
+    def remove(number: int) -> bool:
+        done = removed(number)
+        signal.raise_signal(signal.SIGTERM)  # the system's own handler would end this process
+        return done
+
+    monkeypatch.setattr(loop, "remove_signal_handler", remove)
+    try:
+        signals.ignore()
+        assert signal.getsignal(signal.SIGTERM) is signal.SIG_IGN
+        assert signal.SIGTERM not in signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
