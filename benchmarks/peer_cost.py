@@ -7,10 +7,11 @@
     python benchmarks/peer_cost.py --seconds 300 --rounds 1 --size 640x360x30   growth of memory
 
 Two peers as processes of their own call each other on loopback, with all that a call is made of:
-sockets, SRTP, Opus and VP8 both ways.  What they show and say is made before the call, so that
-handing it over costs nothing; what they see and hear they fetch, and drop.  The shares are what
-the system charged the process for, user and system, while the call was settled.  They depend on
-what else the machine does: hold two checkouts side by side by ``--against``, which takes turns.
+sockets, SRTP, Opus and VP8 both ways, on the event loop that the command line runs on.  What they
+show and say is made before the call, so that handing it over costs nothing; what they see and hear
+they fetch, and drop.  The shares are what the system charged the process for, user and system,
+while the call was settled.  They depend on what else the machine does: hold two checkouts side by
+side by ``--against``, which takes turns.
 How fast the machine is, then and at this, is told by a yardstick: the milliseconds that libvpx took
 for one of the pictures alone, before each of the calls.
 """
@@ -48,6 +49,7 @@ from ringline.media.frames import AUDIO_FRAME_SAMPLES, AudioFrame, VideoFrame
 from ringline.media.source import Cadence
 from ringline.media.units import VIDEO_CLOCK_RATE
 from ringline.signaling import RinglineServer, ServerConfig
+from ringline.turn.io_loop import run
 
 __all__ = ["main"]
 
@@ -487,7 +489,7 @@ def main() -> int:
     options = parser.parse_args()
     if options.role is not None:
         options.size = options.size[0]
-        asyncio.run(be_peer(options))
+        run(be_peer(options))
         return 0
     options.size = options.size or list(_SIZES)
     load = os.getloadavg()[0]

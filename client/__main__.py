@@ -99,6 +99,7 @@ def demo(
         if play is not None:
             _check_film(play)
         from ringline.client.io_demo import DemoOptions, run_demo  # noqa: PLC0415
+        from ringline.turn.io_loop import run as run_loop  # noqa: PLC0415
 
         folder = out or Path(time.strftime("ringline-demo-%Y%m%d-%H%M%S"))
         options = DemoOptions(
@@ -110,7 +111,7 @@ def demo(
             json_lines=json_lines,
             verbose=verbose,
         )
-        raise typer.Exit(asyncio.run(run_demo(options)))
+        raise typer.Exit(run_loop(run_demo(options)))
 
     _guarded(run, json_lines=json_lines, verbose=verbose)
 
@@ -164,10 +165,11 @@ def call(
         )
         from ringline.client.io_talk import call_somebody  # noqa: PLC0415
         from ringline.client.talk_output import make_output  # noqa: PLC0415
+        from ringline.turn.io_loop import run as run_loop  # noqa: PLC0415
 
         output = make_output(json_lines=json_lines)
         try:
-            raise typer.Exit(asyncio.run(call_somebody(name, options, output)))
+            raise typer.Exit(run_loop(call_somebody(name, options, output)))
         finally:
             output.close()
 
@@ -221,10 +223,11 @@ def answer(
         )
         from ringline.client.io_talk import answer_calls  # noqa: PLC0415
         from ringline.client.talk_output import make_output  # noqa: PLC0415
+        from ringline.turn.io_loop import run as run_loop  # noqa: PLC0415
 
         output = make_output(json_lines=json_lines)
         try:
-            raise typer.Exit(asyncio.run(answer_calls(options, output, once=once)))
+            raise typer.Exit(run_loop(answer_calls(options, output, once=once)))
         finally:
             output.close()
 

@@ -21,6 +21,7 @@ from collections.abc import Callable
 from typing import Any, Final, Protocol, cast
 
 from ringline.client.transport import Address, EmulatedLink
+from ringline.media.io_clock import LoopClock
 
 __all__ = ["LinkDriver", "UdpReceiver", "UdpSocket"]
 
@@ -59,12 +60,12 @@ class LinkDriver:
 
     def __init__(self, link: EmulatedLink) -> None:
         self._link: Final = link
-        self._loop: Final = asyncio.get_running_loop()
+        self._clock: Final = LoopClock(asyncio.get_running_loop())
         self._timer: asyncio.TimerHandle | None = None
 
     def send(self, data: bytes, destination: tuple[UdpSocket, Address | None]) -> None:
         """Put a datagram on the link."""
-        self._link.handle_datagram(data, self._loop.time(), destination)
+        self._link.handle_datagram(data, self._clock.now(), destination)
         self._drain()
 
     def close(self) -> None:
@@ -73,7 +74,7 @@ class LinkDriver:
             self._timer.cancel()
 
     def _drain(self) -> None:
-        now = self._loop.time()
+        now = self._clock.now()
         while (arrival := self._link.poll_datagram(now)) is not None:
             data, tag = arrival
             udp, address = cast("tuple[UdpSocket, Address | None]", tag)
@@ -81,7 +82,7 @@ class LinkDriver:
         if self._timer is not None:
             self._timer.cancel()
         when = self._link.poll_timeout()
-        self._timer = None if when is None else self._loop.call_at(when, self._drain)
+        self._timer = None if when is None else self._clock.call_at(when, self._drain)
 
 
 class UdpSocket:
@@ -116,6 +117,7 @@ class UdpSocket:
         self._dropped: Final = dropped
         self._link: Final = link
         self._loop: Final = asyncio.get_running_loop()
+        self._now: Final = LoopClock(self._loop).now
         self._closed = False
         host = (local or remote or ("", 0))[0]
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
@@ -213,7 +215,7 @@ class UdpSocket:
             self._on_refused()
 
     def _arrived_at(self, ancillary: list[tuple[int, int, bytes]]) -> float:
-        now = self._loop.time()
+        now = self._now()
         for level, kind, content in ancillary:
             if level == socket.SOL_SOCKET and kind == _SO_TIMESTAMPNS:
                 seconds, nanoseconds = _TIMESPEC.unpack_from(content)

@@ -17,6 +17,7 @@ from concurrent.futures import Executor, Future
 from typing import Final
 
 from ringline.media.frames import AudioFrame, Kind, VideoFrame
+from ringline.media.io_clock import LoopClock
 from ringline.media.jobs import Job
 from ringline.media.session import MediaSession, SessionStats
 
@@ -55,6 +56,7 @@ class MediaDriver:
         self._on_video: Final = on_video
         self._on_event: Final = on_event
         self._loop: Final = asyncio.get_running_loop()
+        self._clock: Final = LoopClock(self._loop)
         self._timer: asyncio.TimerHandle | None = None
         self._due: float | None = None  # when that is; uvloop's own does not tell if it is now
         self._lanes: Final[dict[str, deque[Job]]] = {}  # a lane is here while a job of it runs
@@ -67,12 +69,12 @@ class MediaDriver:
 
     def handle_audio_frame(self, frame: AudioFrame) -> None:
         """Send 20 ms of sound."""
-        self._session.handle_audio_frame(frame, self._loop.time())
+        self._session.handle_audio_frame(frame, self._clock.now())
         self._drain()
 
     def handle_video_frame(self, frame: VideoFrame) -> None:
         """Send a picture."""
-        self._session.handle_video_frame(frame, self._loop.time())
+        self._session.handle_video_frame(frame, self._clock.now())
         self._drain()
 
     def handle_datagram(self, data: bytes, arrived_at: float) -> None:
@@ -83,12 +85,12 @@ class MediaDriver:
 
     def set_connected(self, *, connected: bool) -> None:
         """Tell whether datagrams get through."""
-        self._session.set_connected(connected, self._loop.time())
+        self._session.set_connected(connected, self._clock.now())
         self._drain()
 
     def expect_bitrate(self, bitrate: int) -> None:
         """Start from what the last call on this network reached."""
-        self._session.expect_bitrate(bitrate, self._loop.time())
+        self._session.expect_bitrate(bitrate, self._clock.now())
 
     @property
     def reached_bitrate(self) -> int | None:
@@ -97,18 +99,18 @@ class MediaDriver:
 
     def set_muted(self, kind: Kind, *, muted: bool) -> None:
         """Stop or go on sending one kind."""
-        self._session.set_muted(kind, muted, self._loop.time())
+        self._session.set_muted(kind, muted, self._clock.now())
         self._drain()
 
     def stats(self) -> SessionStats:
         """Return the state of both directions."""
-        return self._session.stats(self._loop.time())
+        return self._session.stats(self._clock.now())
 
     def close(self) -> None:
         """Say goodbye and stop; jobs that still run end unseen."""
         if self._closed:
             return
-        self._session.close(self._loop.time())
+        self._session.close(self._clock.now())
         self._drain()
         self._closed = True
         if self._timer is not None:
@@ -141,7 +143,7 @@ class MediaDriver:
         session = self._session
         while (job := session.poll_job()) is not None:
             self._start(job)
-        while (data := session.poll_datagram(self._loop.time())) is not None:
+        while (data := session.poll_datagram(self._clock.now())) is not None:
             self._send(data)
         while (sound := session.poll_audio()) is not None:
             self._on_audio(sound)
@@ -159,11 +161,11 @@ class MediaDriver:
         if self._timer is not None:
             self._timer.cancel()
         self._due = when
-        self._timer = None if when is None else self._loop.call_at(when, self._handle_timer)
+        self._timer = None if when is None else self._clock.call_at(when, self._handle_timer)
 
     def _handle_timer(self) -> None:
         self._timer = self._due = None
-        self._session.handle_timeout(self._loop.time())
+        self._session.handle_timeout(self._clock.now())
         self._drain()
 
     # Jobs
@@ -199,7 +201,7 @@ class MediaDriver:
         error = done.exception()
         if error is not None:  # jobs keep a codec's failure inside; this is our own defect
             logger.error("codec job on lane %s failed", job.lane, exc_info=error)
-        self._session.handle_job(job, self._loop.time())
+        self._session.handle_job(job, self._clock.now())
         self._drain()
 
 

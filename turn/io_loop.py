@@ -1,19 +1,20 @@
-"""Loop: what every process that serves runs on."""
+"""Loop: what our processes run on, those that serve and those that call."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine
-from typing import Any
+from typing import Any, TypeVar
 
 __all__ = ["run"]
 
+T = TypeVar("T")
 
-def run(main: Coroutine[Any, Any, None]) -> None:
-    """Run a server's coroutine on uvloop where there is one, else on asyncio."""
+
+def run(main: Coroutine[Any, Any, T]) -> T:
+    """Run a program's coroutine on uvloop where there is one, else on asyncio; return its result."""
     try:
         import uvloop  # noqa: PLC0415 - not on Windows
     except ImportError:
-        asyncio.run(main)
-    else:
-        uvloop.run(main)
+        return asyncio.run(main)
+    return uvloop.run(main)  # type: ignore[no-any-return] # it has no types

@@ -30,6 +30,7 @@ from ringline.client.transport import (
     RemoteTransportParameters,
     TransportConfig,
 )
+from ringline.media.io_clock import LoopClock
 
 __all__ = ["Generation", "GenerationOwner"]
 
@@ -96,6 +97,7 @@ class Generation(Connection):
         self.settled = False  # the caller has read the candidates of this machine
         self._owner: Final = owner
         self._loop: Final = asyncio.get_running_loop()
+        self._clock: Final = LoopClock(self._loop)
         self._checks: Final[CheckList[BaseSocket]] = CheckList(
             config.check,
             controlling=controlling,
@@ -160,7 +162,7 @@ class Generation(Connection):
         self.remote_username = remote.ufrag
         self.remote_password = remote.password
         self._early_checks_done = True
-        self._checks.start(self._loop.time())
+        self._checks.start(self._clock.now())
         while self._early_checks:
             self.check_incoming(*self._early_checks.popleft())
         self._pump()
@@ -212,7 +214,7 @@ class Generation(Connection):
             _address_of(remote),
             priority=ice.candidate_pair_priority(local, remote, self.ice_controlling),
             direct="relay" not in (local.type, remote.type),
-            now=self._loop.time(),
+            now=self._clock.now(),
             foundation=(local.foundation, remote.foundation),
         )
 
@@ -228,7 +230,7 @@ class Generation(Connection):
             local = pair.socket.local_candidate
             return ice.candidate_pair_priority(local, remote, ice_controlling)
 
-        self._checks.handle_role(priority, self._loop.time(), controlling=ice_controlling)
+        self._checks.handle_role(priority, self._clock.now(), controlling=ice_controlling)
 
     # Arrivals
 
@@ -274,7 +276,7 @@ class Generation(Connection):
             pair.mapped = message.attributes["XOR-MAPPED-ADDRESS"] != here
             self.note_peer(socket, source, arrived_at)
             self._checks.handle_response(
-                pair, arrived_at - sent_at, self._loop.time(), nominated=nominate
+                pair, arrived_at - sent_at, self._clock.now(), nominated=nominate
             )
         elif message.error_code == 487:
             self.switch_role(not self.ice_controlling)
@@ -304,12 +306,12 @@ class Generation(Connection):
             self._remote_by_address[addr] = remote
         pair = self._pair_of(protocol, remote)
         nominate = "USE-CANDIDATE" in message.attributes
-        self._checks.handle_request(pair, self._loop.time(), nominate=nominate)
+        self._checks.handle_request(pair, self._clock.now(), nominate=nominate)
 
     def note_answer(self, socket: BaseSocket, message: stun.Message, address: Address) -> None:
         """See an answer that aioice sends: success is given to authenticated checks only."""
         if message.message_class == stun.Class.RESPONSE:
-            self.note_peer(socket, address, self._loop.time())
+            self.note_peer(socket, address, self._clock.now())
             self._checked_from = (socket, address)
 
     def note_peer(self, socket: BaseSocket, address: Address, now: float) -> None:
@@ -320,20 +322,20 @@ class Generation(Connection):
 
     def socket_lost(self, socket: BaseSocket) -> None:
         """Forget a socket that is gone: a TURN server closed its connection."""
-        self._checks.remove_socket(socket, self._loop.time())
+        self._checks.remove_socket(socket, self._clock.now())
         if socket in self._protocols:  # type: ignore[comparison-overlap] # see _add_socket
             self._protocols.remove(socket)  # type: ignore[arg-type]
         self._pump()
 
     def socket_refused(self, socket: BaseSocket) -> None:
         """Hear that what the socket sends reaches nobody, from whoever may say so."""
-        self._checks.handle_refused(socket, self._loop.time())
+        self._checks.handle_refused(socket, self._clock.now())
         # We may be in the middle of sending checks.
         self._loop.call_soon(self._pump)
 
     def socket_leaving(self, socket: BaseSocket) -> None:
         """Hear that the socket will go: another pair is to take over."""
-        self._checks.leave_socket(socket, self._loop.time())
+        self._checks.leave_socket(socket, self._clock.now())
         self._pump()
 
     def can_spare(self, socket: BaseSocket) -> bool:
@@ -346,7 +348,7 @@ class Generation(Connection):
     def _pump(self) -> None:
         if self._closing:
             return
-        now = self._loop.time()
+        now = self._clock.now()
         self._checks.handle_timeout(now)
         while (check := self._checks.poll_check(now)) is not None:
             self._send_check(check, now)
@@ -354,7 +356,7 @@ class Generation(Connection):
         if self._timer is not None:
             self._timer.cancel()
         finite = when is not None and when != float("inf")
-        self._timer = self._loop.call_at(when or 0.0, self._pump) if finite else None
+        self._timer = self._clock.call_at(when or 0.0, self._pump) if finite else None
         self._owner.path_maybe_changed()
 
     def _send_check(self, check: Check[BaseSocket], now: float) -> None:

@@ -28,6 +28,7 @@ from numpy.typing import NDArray
 
 from ringline.client import Call, CallState, Client, IncomingCall, StateChanged
 from ringline.media import AudioFrame, VideoFrame
+from ringline.turn.io_loop import run
 
 WIDTH, HEIGHT, RATE, FRAMES = 640, 360, 30, 600
 
@@ -179,4 +180,4 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    run(main())
