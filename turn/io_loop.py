@@ -12,7 +12,7 @@ T = TypeVar("T")
 
 
 def run(main: Coroutine[Any, Any, T]) -> T:
-    """Run a program's coroutine on uvloop where there is one, else on asyncio; return its result."""
+    """Run a program on uvloop where there is one, else on asyncio; return what it returns."""
     try:
         import uvloop  # noqa: PLC0415 - not on Windows
     except ImportError:

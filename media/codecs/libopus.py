@@ -32,10 +32,6 @@ from ringline.media.units import AUDIO_CLOCK_RATE
 
 __all__ = ["Libopus"]
 
-# The system's first: then opuslib is used as it is.  Either will do; at full complexity the 1.3 of
-# older systems takes half as much time again as the wheel's 1.6.
-_ORDER: Final = (LibraryOrigin.SYSTEM, LibraryOrigin.WHEEL)
-
 _import_lock: Final = threading.Lock()
 
 
@@ -46,7 +42,8 @@ class Libopus:
         library: The file in use.
         version: As the library words it: ``libopus 1.6.1``.
         has_dred: Whether it has deep redundancy (:mod:`.opus_dred`).
-        encode: ``opus_encode(state, samples, count, out, size)``, addresses as integers.
+        encode: ``opus_encode(state, samples, count, out, size)``, memory as ``bytes`` or
+            by address.
         decode: ``opus_decode(state, packet or None, length, out, count, use_redundancy)``.
         encoder_ctl: ``opus_encoder_ctl(state, request, argument)``; the argument is a ctypes
             value or a reference to one, never a plain integer.
@@ -85,11 +82,14 @@ class Libopus:
     def load(cls, environment: Mapping[str, str]) -> Libopus:
         """Import opuslib with the best library there is, or take it as the program imported it.
 
+        The wheel's before the system's: at full complexity its 1.6 encodes a frame in 0.18 ms, and
+        the 1.3 of older systems in 0.26.
+
         Raises:
             LibraryError: If there is none, or none loads; the message has a reason for each.
 
         """
-        candidates = find_libraries("opus", environment, order=_ORDER)
+        candidates = find_libraries("opus", environment)
         with _import_lock:
             if "opuslib.api" in sys.modules:
                 return cls(sys.modules["opuslib"], _library_in_use(candidates))

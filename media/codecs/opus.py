@@ -98,8 +98,7 @@ class OpusEncoder:
         """Encode one frame.
 
         Args:
-            samples: ``int16`` of shape ``(960,)``, ``(1920,)`` or ``(2880,)``, contiguous; read
-                where they lie.
+            samples: ``int16`` of shape ``(960,)``, ``(1920,)`` or ``(2880,)``, contiguous.
 
         Returns:
             The packet; empty if nothing need be sent (discontinuous transmission).
@@ -120,7 +119,7 @@ class OpusEncoder:
                 f"{samples.dtype} {samples.shape}"
             )
         length = self._libopus.encode(
-            self._state, samples.ctypes.data, len(samples), self._packet, _MAX_PACKET
+            self._state, samples.tobytes(), len(samples), self._packet, _MAX_PACKET
         )
         self._libopus.check(length, "opus_encode")
         if self._dtx and length <= _DTX_BYTES:
@@ -192,6 +191,8 @@ class OpusDecoder:
         self._libopus: Final = libopus
         self._state: Final = libopus.new_decoder(AUDIO_CLOCK_RATE, _CHANNELS)
         weakref.finalize(self, libopus.destroy_decoder, self._state)
+        self._out: Final = np.empty(MAX_PACKET_SAMPLES, np.int16)
+        self._out_address: Final = self._out.ctypes.data  # to ask takes longer than to copy
 
     def decode(self, packet: bytes) -> Samples:
         """Decode a packet that came; stereo is mixed to mono.
@@ -249,13 +250,12 @@ class OpusDecoder:
         return self._decode(None, samples, use_redundancy=False)
 
     def _decode(self, packet: bytes | None, samples: int, *, use_redundancy: bool) -> Samples:
-        out = np.empty(samples, np.int16)
         length = len(packet) if packet is not None else 0
         count = self._libopus.decode(
-            self._state, packet, length, out.ctypes.data, samples, int(use_redundancy)
+            self._state, packet, length, self._out_address, samples, int(use_redundancy)
         )
         self._libopus.check(count, "opus_decode")
-        return out[:count].copy() if count < samples else out
+        return self._out[:count].copy()
 
 
 def _check_gap(samples: int) -> None:

@@ -41,10 +41,18 @@ import ctypes.util
 find_library = ctypes.util.find_library
 ctypes.util.find_library = lambda name: None if name == "opus" else find_library(name)
 """
+NO_WHEEL = """
+from ringline.media.codecs import shared_library
+shared_library.wheel_libraries = lambda name: []
+"""
 ANOTHER_LIBRARY = """
 import ctypes.util
-find_library = ctypes.util.find_library
-ctypes.util.find_library = lambda name: find_library("c" if name == "opus" else name)
+from ringline.media.codecs import shared_library
+there = shared_library.wheel_libraries
+other = shared_library.SharedLibrary(
+    ctypes.util.find_library("c"), shared_library.LibraryOrigin.PROGRAM
+)
+shared_library.wheel_libraries = lambda name: [other, *there(name)]
 """
 
 
@@ -78,11 +86,19 @@ def test_without_a_system_library_the_wheel_s_serves() -> None:
     assert said["version"].startswith("libopus 1.")
 
 
-def test_with_a_system_library_that_one_serves() -> None:
+@in_wheel
+def test_the_library_of_the_wheel_comes_before_the_system_s() -> None:
+    (bundled,) = wheel_libraries("opus")
+    said = report()
+    assert (said["path"], said["origin"]) == (bundled.path, "PyAV's wheel")
+    assert said["undone"]
+
+
+def test_without_a_wheel_the_system_s_library_serves() -> None:
     system = ctypes.util.find_library("opus")
     if system is None:
         pytest.skip("the system has no libopus")
-    said = report()
+    said = report(NO_WHEEL)
     assert (said["path"], said["origin"], said["in_use"]) == (system, "system", system)
     assert said["undone"]
     assert said["decoded"] == 960
