@@ -32,6 +32,9 @@ words, and the end of a word is louder."""
 _LOUDEST: Final = 1_000.0
 """Root mean square (of 32767), -30 dBFS: louder than that no background is imitated."""
 
+_MAX_PAUSES: Final = 50
+"""Pieces kept, 20 ms each as a rule: 100 kB."""
+
 
 class ComfortNoise:
     """Learns a background and makes noise like it.
@@ -45,29 +48,23 @@ class ComfortNoise:
         self._rng: Final = rng or np.random.default_rng(0)
         self._power: NDArray[np.float64] | None = None  # spectrum of what was heard
         self._filter: NDArray[np.float64] | None = None  # made of it when it is asked for
+        self._pauses: list[_Samples] = []  # not yet looked at
         self._past: NDArray[np.float64] = self._rng.standard_normal(_TAPS - 1)
 
     def learn(self, samples: _Samples) -> None:
         """Take a piece of a pause: ``int16`` of shape ``(n,)``; less than 2.7 ms tells nothing.
 
-        So many times a second that sums are made without numpy's methods, which take as long again.
+        It is only kept, and not copied: looking at many in one go takes less time, and noise is
+        seldom wanted.
         """
-        count = len(samples) // _TAPS
-        if not count:
-            return
-        pieces = samples[: count * _TAPS].reshape(count, _TAPS).astype(np.float64)
-        pieces -= np.add.reduce(pieces, axis=None) / pieces.size
-        spectra = np.abs(np.fft.rfft(pieces * _WINDOW, axis=1))
-        power: NDArray[np.float64] = np.add.reduce(np.square(spectra)) / count
-        if self._power is None:
-            self._power = power
-        else:
-            weight = _DOWN if np.add.reduce(power) < np.add.reduce(self._power) else _UP
-            self._power = self._power + weight * (power - self._power)
-        self._filter = None
+        if len(samples) >= _TAPS:
+            self._pauses.append(samples)
+            if len(self._pauses) >= _MAX_PAUSES:
+                self._look()
 
     def make(self, count: int) -> NDArray[np.float64]:
         """Return so many samples that go on from the last; zeros before any pause was heard."""
+        self._look()
         if self._power is None:
             return np.zeros(count)
         if self._filter is None:
@@ -75,6 +72,26 @@ class ComfortNoise:
         white = np.concatenate((self._past, self._rng.standard_normal(count)))
         self._past = white[len(white) - _TAPS + 1 :]
         return np.convolve(white, self._filter, "valid")
+
+    def _look(self) -> None:
+        """Learn from the pauses that were kept."""
+        if not self._pauses:
+            return
+        counts = np.array([len(samples) // _TAPS for samples in self._pauses])
+        whole = [samples[: len(samples) // _TAPS * _TAPS] for samples in self._pauses]
+        pieces = np.concatenate(whole).reshape(-1, _TAPS).astype(np.float64)
+        begins = np.cumsum(counts) - counts
+        means = np.add.reduceat(np.add.reduce(pieces, axis=1), begins) / (_TAPS * counts)
+        pieces -= np.repeat(means, counts)[:, np.newaxis]
+        spectra = np.square(np.abs(np.fft.rfft(pieces * _WINDOW, axis=1)))
+        powers = np.add.reduceat(spectra, begins, axis=0) / counts[:, np.newaxis]
+        mean = powers[0] if self._power is None else self._power
+        for power, total in zip(powers, np.add.reduce(powers, axis=1), strict=True):
+            weight = _DOWN if total < np.add.reduce(mean) else _UP
+            mean = mean + weight * (power - mean)
+        self._power = mean
+        self._pauses.clear()
+        self._filter = None
 
 
 def _filter(power: NDArray[np.float64]) -> NDArray[np.float64]:
