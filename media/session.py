@@ -208,7 +208,8 @@ class MediaSession:
         """Return the next datagram that leaves at ``now``: RTCP first, it is small and urgent."""
         if self._closed:
             return self._rtcp.popleft() if self._rtcp else None
-        self._collect_rtcp(now)
+        if not self._rtcp:
+            self._collect_rtcp(now)
         if not self._connected:
             self._rtcp.clear()
             return None

@@ -332,7 +332,7 @@ class ReceivePipeline:
         """Return the next thing to tell the sender; nothing while the path is gone."""
         if not self._connected:
             return None
-        due = self.poll_timeout()
+        due = self._due if self._is_due_known else self.poll_timeout()
         if due is None or now < due:
             return None  # no stage has anything
         self._is_due_known = False

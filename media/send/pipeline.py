@@ -42,7 +42,6 @@ from ringline.media.codecs.registry import CodecRegistry
 from ringline.media.congestion.allocate import LAYER_OVERHEAD, Demand, allocate
 from ringline.media.congestion.controller import CongestionController
 from ringline.media.congestion.target_rate import RateConfig
-from ringline.media.deadlines import earliest
 from ringline.media.errors import CodecError
 from ringline.media.frames import AudioFrame, Kind, VideoFrame
 from ringline.media.jobs import Job
@@ -347,7 +346,9 @@ class SendPipeline:
         """Return when :meth:`handle_timeout` is due, or :obj:`None`."""
         if not self._connected:
             return None
-        due = earliest(self._pacer.poll_timeout(), self._controller.poll_timeout())
+        due, silent = self._pacer.poll_timeout(), self._controller.poll_timeout()
+        if silent is not None and (due is None or silent < due):
+            due = silent
         for stream in self._streams:
             report = stream.reports.due
             if report is not None and (due is None or report < due):
@@ -662,7 +663,8 @@ class SendPipeline:
             protection = stream.policy.update(path, now)
             # Repair packets are as long as the longest that they cover.
             ratio = protection.ratio * stream.rlc.relative_size
-            mean = replace(protection, share=ratio / (1.0 + ratio))
+            share = ratio / (1.0 + ratio)
+            mean = protection if share == protection.share else replace(protection, share=share)
         return mean
 
     def _watch(self, stream: VideoStream, bitrate: int, now: float) -> None:

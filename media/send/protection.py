@@ -105,7 +105,7 @@ class ProtectionConfig:
     """Bytes around a packet's payload, on the wire."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class VideoPath:
     """What protection is chosen by.
 
