@@ -17,4 +17,4 @@ def run(main: Coroutine[Any, Any, T]) -> T:
         import uvloop  # noqa: PLC0415 - not on Windows
     except ImportError:
         return asyncio.run(main)
-    return uvloop.run(main)  # type: ignore[no-any-return] # it has no types
+    return uvloop.run(main)
