@@ -4,6 +4,7 @@
     python benchmarks/peer_cost.py --against ../other    another checkout beside this one
     python benchmarks/peer_cost.py --profile             where the loop's thread spends it
     python benchmarks/peer_cost.py --starve 0.2          a caller with a fifth of the time
+    python benchmarks/peer_cost.py --asyncio             on asyncio's own event loop
     python benchmarks/peer_cost.py --seconds 300 --rounds 1 --size 640x360x30   growth of memory
 
 Two peers as processes of their own call each other on loopback, with all that a call is made of:
@@ -302,7 +303,13 @@ class Cost:
 
 
 async def measure_call(
-    size: str, *, seconds: float, root: Path, profile: bool = False, starve: float = 1.0
+    size: str,
+    *,
+    seconds: float,
+    root: Path,
+    profile: bool = False,
+    starve: float = 1.0,
+    plain: bool = False,
 ) -> list[dict[str, Any]]:
     """Return what each of two peers, callee and caller, says of a call.
 
@@ -312,6 +319,7 @@ async def measure_call(
         root: Of the checkout that they are of.
         profile: Whether the caller is profiled.
         starve: Share of the time that the caller may run in.
+        plain: Whether they run on asyncio's own event loop.
 
     Raises:
         RuntimeError: If a peer fails.
@@ -331,6 +339,7 @@ async def measure_call(
             command = [sys.executable, __file__, "--role", role, "--size", size]
             command += ["--server", f"ws://{host}:{port}", "--seconds", str(seconds)]
             command += ["--profile"] if profile and role == "caller" else []
+            command += ["--asyncio"] if plain else []
             peers.append(
                 await asyncio.create_subprocess_exec(
                     *command,
@@ -437,6 +446,7 @@ async def compare(options: argparse.Namespace) -> Comparison:
                     root=root,
                     profile=options.profile,
                     starve=options.starve,
+                    plain=options.asyncio,
                 )
                 found.calls[size][name] += peers
                 shares = " ".join(f"{peer['cores']:.3f}" for peer in peers)
@@ -483,13 +493,16 @@ def main() -> int:
     parser.add_argument(
         "--starve", type=float, default=1.0, metavar="SHARE", help="of the time for the caller (1)"
     )
+    parser.add_argument(
+        "--asyncio", action="store_true", help="on its own loop, not the command line's"
+    )
     parser.add_argument("--json", action="store_true", help="all that the peers said")
     parser.add_argument("--role", choices=["caller", "callee"], help=argparse.SUPPRESS)
     parser.add_argument("--server", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.role is not None:
         options.size = options.size[0]
-        run(be_peer(options))
+        (asyncio.run if options.asyncio else run)(be_peer(options))
         return 0
     options.size = options.size or list(_SIZES)
     load = os.getloadavg()[0]
