@@ -696,8 +696,10 @@ class Call:
         match event.state:
             case TransportState.CONNECTED:
                 self._reconnector.handle_connected()
-                if self._rates is not None and self.path is not None:
-                    expected = self._rates.recall(self.path)
+                path = self.path
+                if path is not None:
+                    self._media.expect_round_trip(path.least_round_trip)
+                    expected = None if self._rates is None else self._rates.recall(path)
                     if expected is not None:
                         self._media.expect_bitrate(expected)
                 self._media.set_connected(connected=True)

@@ -147,6 +147,11 @@ class CallMedia:
         if self._driver is not None:
             self._driver.expect_bitrate(bitrate)
 
+    def expect_round_trip(self, round_trip: float) -> None:
+        """Start as is fit for the path's length, in seconds; before ``set_connected``."""
+        if self._driver is not None:
+            self._driver.expect_round_trip(round_trip)
+
     @property
     def reached_bitrate(self) -> int | None:
         """What the path took of late, bits per second, if there is enough to say."""

@@ -121,6 +121,7 @@ class Pair(Generic[SocketT]):
         distrusted_until: It failed, and is the last choice until then.
         answered_at: When the last authenticated answer came.
         round_trip: Smoothed, seconds.
+        least_round_trip: Of all answers, seconds.
         nominated_at: When the other side last nominated it.
         nominated: The other side knows that we nominated it.
         mapped: The other side sees us at another address than our socket's: a NAT is between.
@@ -141,6 +142,7 @@ class Pair(Generic[SocketT]):
     nominated: bool = False
     mapped: bool = False
     round_trip: float = 0.0
+    least_round_trip: float = 0.0
     due: float = 0.0
     retry: float = 0.0
     proved_since: float | None = None
@@ -279,8 +281,9 @@ class CheckList(Generic[SocketT]):
         """
         if pair.valid:
             pair.round_trip += (round_trip - pair.round_trip) / 4
+            pair.least_round_trip = min(pair.least_round_trip, round_trip)
         else:
-            pair.round_trip = round_trip
+            pair.round_trip = pair.least_round_trip = round_trip
         pair.valid = True
         pair.answered_at = now
         pair.retry = self.config.first_retry

@@ -168,6 +168,7 @@ class Path:
         remote_type: Likewise of theirs.
         protocol: ``udp``, or ``tcp`` or ``tls`` to our TURN server.
         round_trip: Seconds, of the connectivity checks.
+        least_round_trip: Of the quickest of them: without what jitter and queues add.
         remote_address: Where we send to.
         relay: The TURN server that our side goes through, or :obj:`None`.
 
@@ -178,6 +179,7 @@ class Path:
     remote_type: str
     protocol: str
     round_trip: float
+    least_round_trip: float
     remote_address: Address = field(repr=False)
     relay: Address | None = field(default=None, repr=False)
 

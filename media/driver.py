@@ -92,6 +92,10 @@ class MediaDriver:
         """Start from what the last call on this network reached."""
         self._session.expect_bitrate(bitrate, self._clock.now())
 
+    def expect_round_trip(self, round_trip: float) -> None:
+        """Start as is fit for what the connectivity checks measured, in seconds."""
+        self._session.expect_round_trip(round_trip, self._clock.now())
+
     @property
     def reached_bitrate(self) -> int | None:
         """What the path took of late, bits per second, if there is enough to say."""

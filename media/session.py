@@ -167,6 +167,14 @@ class MediaSession:
         """
         self._send.expect_bitrate(bitrate, now)
 
+    def expect_round_trip(self, round_trip: float, now: float) -> None:
+        """Start as is fit for what the connectivity checks measured, in seconds.
+
+        Likewise a hint, and of use before the session is connected only: where the first answer
+        takes long, what is sent before it is kept small.
+        """
+        self._send.expect_round_trip(round_trip, now)
+
     def set_muted(self, kind: Kind, muted: bool, now: float) -> None:
         """Stop or go on sending one kind; a muted kind sends no media at all."""
         self._send.set_muted(kind, muted, now)

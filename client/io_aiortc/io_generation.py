@@ -394,6 +394,7 @@ class Generation(Connection):
             remote_type=remote.type,
             protocol=pair.socket.protocol,
             round_trip=pair.round_trip,
+            least_round_trip=pair.least_round_trip,
             remote_address=pair.remote,
             relay=pair.socket.relay,
         )

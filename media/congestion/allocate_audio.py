@@ -84,6 +84,11 @@ _MARGIN: Final = 0.03
 _PATIENCE: Final = 4.0
 """Worth by which another plan must be better, and seconds for which."""
 
+_RISEN: Final = 1.5
+_SHORT_PATIENCE: Final = 0.5
+"""Share of what it was made for from which the budget is another one, and the seconds then: what a
+rate that was cut to empty a queue allowed is no measure of what it allows afterwards."""
+
 _URGENT: Final = 0.3
 _FALLEN: Final = 0.9
 """Worth from which it is taken at once if the budget has fallen to this share of what it was when
@@ -205,9 +210,12 @@ class AudioPlanner:
             self._take(best_plan, demand)
         elif self._better_since is None:
             self._better_since = now
-        elif now - self._better_since >= _PATIENCE:
+        elif now - self._better_since >= self._patience(demand):
             self._take(best_plan, demand)
         return self.plan
+
+    def _patience(self, demand: AudioDemand) -> float:
+        return _PATIENCE if demand.budget < _RISEN * self._budget else _SHORT_PATIENCE
 
     def _take(self, plan: AudioPlan, demand: AudioDemand) -> None:
         self.plan = plan

@@ -51,12 +51,23 @@ picture that starts afresh after a collapse should not wait for long either."""
 _DEFAULT_ROUND_TRIP: Final = 0.2
 """Seconds, until one is measured; libwebrtc's."""
 
-_UNMEASURED_BYTES: Final = 10_000
+_UNMEASURED_BYTES: Final = 10_000.0
 _UNMEASURED_SECONDS: Final = 1.5
 """What may be under way before anything tells what the path takes: a key frame and a little more.
 On a usual path feedback comes before that much has left, and again and again; on a slow one the
 start rate would otherwise fill the queue for seconds, with the sound behind it.  Not for longer
 than this time: a path with room to spare shows no bound."""
+
+_BLIND_BITS: Final = 50_000.0
+"""What a start may send in a round trip, before the first answer can be there: a sixth of a second
+of the usual start rate.  All of it may have to wait in one queue, and sound waits behind it; paths
+that are long are often narrow as well."""
+
+_SLOW_START: Final = 0.5
+"""Seconds of answers after which such a start is over if they tell of no bottleneck."""
+
+_UNMEASURED_PAUSE: Final = 0.12
+"""Seconds between pictures that may leave all the same, where a start is slow: longer is a stop."""
 
 _SILENCE: Final = 0.5
 """Seconds without feedback, and two round trips, that are silence: five report intervals."""
@@ -94,8 +105,16 @@ _LIMITED_SHARE: Final = 0.65
 
 _SENT_WINDOW: Final = 0.5
 _CALM_QUEUE: Final = 0.03
-"""Seconds of queue up to which a probe does no harm; jitter is added to it."""
+"""Seconds of queue up to which a probe does no harm; jitter is added to it.  Where the rate is near
+a known capacity a queue that has just begun would be made a long one, so there none is borne,"""
 
+_CLEAR_JITTER: Final = 0.012
+"""unless jitter is more than this: then what looks like a queue may be none."""
+
+
+_FALL: Final = 0.03
+"""Seconds by which the empty path becomes shorter from which somebody else's queue is gone; jitter
+is added to it."""
 
 _QUICK_ROUND_TRIP: Final = 0.12
 """Seconds up to which a retransmission is there before a stop is seen: 150 ms more than usual are
@@ -145,6 +164,10 @@ class CongestionController:
         self._returned = False
         self._collapsed = False
         self._void_before = -math.inf  # what left before this and was lost, an outage took
+        self._starts_slowly = self._widens = False
+        self._answered_at: float | None = None
+        self._let_through_at = -math.inf
+        self._unmeasured_bytes = _UNMEASURED_BYTES
         self._reached: float | None = None
         self._reached_since = self._reached_at = now
 
@@ -171,6 +194,11 @@ class CongestionController:
         if self._reached is None or self._reached_at - self._reached_since < _REACHED_AFTER:
             return None
         return int(self._reached)
+
+    @property
+    def is_bottleneck_sure(self) -> bool:
+        """Whether the rate is near what the path takes, and jitter does not make that doubtful."""
+        return self._target.capacity is not None and self._trend.jitter < _CLEAR_JITTER
 
     @property
     def pacing_bitrate(self) -> int:
@@ -239,13 +267,14 @@ class CongestionController:
         if not self._connected or not gives_feedback or self._before_silence is not None:
             return None
         jitter = self._trend.jitter
+        least = 0.0 if self.is_bottleneck_sure else _CALM_QUEUE
         return self._probes.poll_cluster(
             now,
             target=self.target_bitrate,
             ceiling=self._config.max_bitrate,
             calm=self._trend.usage is Usage.NORMAL
             and not self._target.draining
-            and self._queue.seconds < _CALM_QUEUE + jitter,
+            and self._queue.seconds < least + jitter,
             jitter=jitter,
         )
 
@@ -253,7 +282,11 @@ class CongestionController:
         """Tell whether pictures should wait for feedback on what is under way."""
         if self._target.is_measured or now - self._connected_at > _UNMEASURED_SECONDS:
             return False
-        return self._log.in_flight > _UNMEASURED_BYTES
+        under_way = self._log.in_flight
+        if under_way > self._unmeasured_bytes and now - self._let_through_at < _UNMEASURED_PAUSE:
+            return True
+        self._let_through_at = now
+        return under_way > _UNMEASURED_BYTES
 
     def poll_collapse(self) -> bool:
         """Tell, once, that the path takes far less than what is under way to it.
@@ -263,6 +296,11 @@ class CongestionController:
         """
         collapsed, self._collapsed = self._collapsed, False
         return collapsed
+
+    def poll_widening(self) -> bool:
+        """Tell, once, that a start that was slow for the path's length is at the usual rate."""
+        widens, self._widens = self._widens, False
+        return widens
 
     def poll_return(self) -> bool:
         """Tell, once, that packets get through again after a silence."""
@@ -283,10 +321,29 @@ class CongestionController:
             return
         config = self._config
         start = max(bitrate * _KNOWN_SHARE, _KNOWN_FLOOR, config.min_bitrate)
-        start = min(start, config.start_bitrate)
-        self._target.set_bitrate(start)
-        self._reports.start_from(start, now)
+        if start < self._target.bitrate:
+            self._starts_slowly = False  # it is known how slow to be
+            self._target.set_bitrate(start)
+        self._reports.start_from(min(start, self._target.bitrate), now)
         self._probes.expect(bitrate)
+
+    def expect_round_trip(self, round_trip: float, now: float) -> None:
+        """Start slowly where the first answer takes long; later it is of no interest.
+
+        Args:
+            round_trip: Seconds, as the connectivity checks measured it.
+            now: The present.
+
+        """
+        if self._fed_back or self._unheard_since is not None:
+            return
+        slow = max(_BLIND_BITS / max(round_trip, 0.001), _KNOWN_FLOOR, self._config.min_bitrate)
+        if slow < self._target.bitrate:
+            self._starts_slowly = True
+            share = slow / self._config.start_bitrate
+            self._unmeasured_bytes = max(_UNMEASURED_BYTES * share, _BLIND_BITS / 8)
+            self._target.set_bitrate(slow)
+            self._reports.start_from(slow, now)
 
     def handle_sent(self, number: int, size: int, now: float, *, probe: int | None = None) -> None:
         """Log a departure.
@@ -336,6 +393,8 @@ class CongestionController:
         before = self._target.bitrate
         if self._target.update(path, now) and self._target.bitrate < 0.9 * before:
             self._probes.handle_decrease(now)
+        if self._target.outgrew or self._queue.poll_fall() > _FALL + path.jitter:
+            self._probes.hurry(now)
         if self._target.queue_is_foreign:
             self._queue = QueueDelay()  # what stands there is the empty path from now on
             self._bottleneck = Bottleneck()
@@ -347,6 +406,7 @@ class CongestionController:
             self._target.handle_probe(
                 measured / kept, path, now, limit=None if limit is None else limit / kept
             )
+        self._leave_slow_start(path, now)
         self._collapsed = self._collapsed or self._target.collapsed or self._target.was_misguessed
         self._follow_reached(now)
         return report
@@ -410,6 +470,20 @@ class CongestionController:
     @property
     def _patience(self) -> float:
         return _SILENCE + 2 * (self._round_trip or _DEFAULT_ROUND_TRIP)
+
+    def _leave_slow_start(self, path: PathState, now: float) -> None:
+        if not self._starts_slowly:
+            return
+        usual, is_narrow = self._config.start_bitrate, self._target.capacity is not None
+        if self._answered_at is None:
+            self._answered_at = now
+        is_calm = path.usage is Usage.NORMAL and path.queue_delay < _CALM_QUEUE + path.jitter
+        if is_calm and not is_narrow and now - self._answered_at > _SLOW_START:
+            self._target.set_bitrate(
+                max(self._target.bitrate, min(usual, self._probes.limit or math.inf))
+            )
+        self._widens = self._target.bitrate >= usual
+        self._starts_slowly = not (self._widens or is_narrow)
 
     def _path(self, now: float) -> PathState:
         sent_rate = self._sent_rate * math.exp(-(now - self._sent_at) / _SENT_WINDOW)

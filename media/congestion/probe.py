@@ -17,6 +17,7 @@ one surplus, not two, and it is the second of them.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -74,7 +75,17 @@ _RETRIES: Final = 3
 _FIRST_PAUSE: Final = 1.0
 _MAX_PAUSE: Final = 3.0
 """Pauses between clusters in seconds: doubling after each failure.  Three, so that a path that
-widens again is found within it; at 500 kbit/s a cluster then costs 25 ms of queue every 3 s."""
+widens again is found within it."""
+
+_MAX_KNOWN_PAUSE: Final = 24.0
+"""Where clusters come out of the same bottleneck again and again.  Each fills its queue, by up to
+0.1 s at 150 kbit/s, which sound then waits for; the path that widens is told by other signs."""
+
+_CLEAR: Final = 0.25
+"""Jitter, as a share of the time in which a cluster came out, up to which that is a measurement."""
+
+_SAME_LIMIT: Final = 0.25
+"""Share by which two measurements of one bottleneck differ at most."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,6 +127,8 @@ class ProbePlanner:
         self._retries = 0
         self._gives_up_at = 0.0
         self._next_at: float | None = None
+        self._ended_at = -math.inf  # the last one's result
+        self._known_limit: float | None = None  # which the last ones met
         self._pause = _FIRST_PAUSE
         self._tried_any = False
         self._jitter = 0.0  # when the cluster left
@@ -130,13 +143,20 @@ class ProbePlanner:
         self._next_at = now
         self._pause = _FIRST_PAUSE
         self._out = None
-        self.limit = None
+        self.limit = self._known_limit = None
+
+    def hurry(self, now: float) -> None:
+        """Note a sign that the path takes more than the last clusters found."""
+        self._known_limit = None
+        self._pause = min(self._pause, _MAX_PAUSE)
+        if self._next_at is not None:
+            self._next_at = min(self._next_at, max(now, self._ended_at + _MAX_PAUSE))
 
     def handle_decrease(self, now: float) -> None:
         """Note that the rate was cut: what is out is void, and the next waits for calm."""
         self._out = None
         if self._next_at is not None:
-            self._next_at = max(self._next_at, now + self._pause)
+            self._next_at = max(self._next_at, now + min(self._pause, _MAX_PAUSE))
 
     def is_due(self, now: float, *, target: float, ceiling: float) -> bool:
         """Tell whether :meth:`poll_cluster` has anything to decide; if not, it need not be asked.
@@ -242,7 +262,8 @@ class ProbePlanner:
         if span is None or rate is None or rate < _SUCCESS * cluster.bitrate:
             if span is not None and span.arrival_rate < _SQUEEZED * span.sent_rate:
                 self.limit = span.most(self._jitter)
-            self._fail(now)
+            clear = span is not None and self._jitter < _CLEAR * span.seconds
+            self._fail(now, span.arrival_rate if span and self.limit and clear else None)
         else:
             self._pause = _FIRST_PAUSE
             self._next_at = now
@@ -263,10 +284,19 @@ class ProbePlanner:
             self._out = None
             self._next_at = now
 
-    def _fail(self, now: float) -> None:
+    def _fail(self, now: float, limit: float | None = None) -> None:
+        """Pause, the longer the more clusters met the same limit, in bits per second."""
+        known, self._known_limit = self._known_limit, limit
+        is_same = known is not None and limit is not None and _are_close(known, limit)
         self._out = None
+        self._ended_at = now
+        self._pause = min(self._pause, _MAX_KNOWN_PAUSE if is_same else _MAX_PAUSE)
         self._next_at = now + self._pause
-        self._pause = min(self._pause * 2, _MAX_PAUSE)
+        self._pause = self._pause * 2
+
+
+def _are_close(one: float, other: float) -> bool:
+    return abs(one - other) <= _SAME_LIMIT * max(one, other)
 
 
 @dataclass(slots=True)

@@ -32,6 +32,7 @@ class QueueDelay:
     def __init__(self) -> None:
         self._base: Final[deque[tuple[float, float]]] = deque()  # (bucket's start, smallest)
         self._smallest = 0.0  # of all buckets
+        self._fell = 0.0
         self._recent: Final[deque[tuple[float, float]]] = deque()  # (arrival, one-way), growing
 
     def handle_arrival(self, sent_at: float, arrived_at: float) -> float:
@@ -47,9 +48,12 @@ class QueueDelay:
             base.append((arrived_at, one_way))
             while len(base) > _BASE_BUCKETS:
                 base.popleft()
-            self._smallest = min(smallest for _, smallest in base)
+            smallest = min(smallest for _, smallest in base)
+            self._fell += max(0.0, self._smallest - smallest) if len(base) > 1 else 0.0
+            self._smallest = smallest
         elif one_way < base[-1][1]:
             base[-1] = (base[-1][0], one_way)
+            self._fell += max(0.0, self._smallest - one_way)
             self._smallest = min(self._smallest, one_way)
         recent = self._recent
         while recent and recent[-1][1] >= one_way:
@@ -58,6 +62,11 @@ class QueueDelay:
         while arrived_at - recent[0][0] > _RECENT:
             recent.popleft()
         return max(0.0, one_way - self._smallest)
+
+    def poll_fall(self) -> float:
+        """Return, once, by how many seconds the empty path became shorter."""
+        fell, self._fell = self._fell, 0.0
+        return fell
 
     @property
     def seconds(self) -> float:

@@ -89,14 +89,20 @@ _GROWTH: Final = 0.08
 _MIN_GROWTH: Final = 4_000.0
 """Bits per second per second, near it: libwebrtc's floor."""
 
-_PACKET_BITS: Final = 9_600.0
-"""Near capacity the rate grows by half a packet of this size per response time (§5.5)."""
+_FRAME_RATE: Final = 30.0
+_MAX_PACKET_BITS: Final = 9_600.0
+"""Near capacity the rate grows by half a packet per response time, one of those that pictures at
+this rate come in (§5.5)."""
 
 _DETECTION_SECONDS: Final = 0.1
 """Response time is the round trip and the time that over-use needs to show (§5.5)."""
 
 _NEAR: Final = (0.75, 1.3)
 """Rates between these shares of the last measured capacity are near it; above, it is void."""
+
+_OUTGROWN: Final = 1.1
+"""Share of the measured capacity from which a rate that meets no queue shows that it was one: more
+than measurements of it differ by."""
 
 _HEADROOM: Final = 1.5
 """Growth stops at this much of the acknowledged rate and 10 kbit/s (§5.5): beyond, nothing
@@ -179,6 +185,8 @@ class TargetRate:
         bitrate: Bits per second.
         capacity: Last measured capacity while the rate is near it, else :obj:`None`.
         queue_is_foreign: Whether the last update gave up emptying the queue.
+        outgrew: Whether the last update brought the rate clearly over the measured capacity, and
+            still nothing queues.
         collapsed: Whether the last update found far less capacity than was counted on, and more
             under way than it has room for.
         is_measured: Whether the rate is more than the guess that the call started from.
@@ -200,6 +208,7 @@ class TargetRate:
         self._drained_at = -math.inf  # when braking ended, if it was not for an empty queue
         self._gives_up_at = 0.0
         self.queue_is_foreign = False
+        self.outgrew = False
         self.collapsed = False
         self.is_measured = False
         self.was_misguessed = False
@@ -219,7 +228,7 @@ class TargetRate:
         """Move the rate; return whether it was cut."""
         elapsed = min(max(now - self._updated_at, 0.0), 1.0)
         self._updated_at = now
-        self.queue_is_foreign = self.collapsed = self.was_misguessed = False
+        self.queue_is_foreign = self.collapsed = self.was_misguessed = self.outgrew = False
         if path.loss_limit is not None and path.loss_limit < self.bitrate:
             self.bitrate = self.capacity = path.loss_limit
             self.is_measured = True
@@ -363,7 +372,7 @@ class TargetRate:
             self.capacity = None
         if self.capacity is not None and self.bitrate > self.capacity * low:
             response = 2 * (path.round_trip + _DETECTION_SECONDS)
-            growth = max(_PACKET_BITS / response, _MIN_GROWTH)
+            growth = max(_packet_bits(self.bitrate) / response, _MIN_GROWTH)
         else:
             growth = max(self.bitrate * _GROWTH, _MIN_GROWTH)
         grown = self.bitrate + growth * elapsed
@@ -373,8 +382,16 @@ class TargetRate:
         limit, until = self._probed_limit
         if now < until:
             grown = min(grown, limit)
-        self.bitrate = max(self.bitrate, grown)
+        before, self.bitrate = self.bitrate, max(self.bitrate, grown)
+        if self.capacity is not None:
+            self.outgrew = before <= _OUTGROWN * self.capacity < self.bitrate
 
     def _clamp(self) -> None:
         low, high = self._config.min_bitrate, self._config.max_bitrate
         self.bitrate = min(max(self.bitrate, low), high)
+
+
+def _packet_bits(bitrate: float) -> float:
+    """Return the size of the packets of pictures at a rate."""
+    picture = bitrate / _FRAME_RATE
+    return picture / math.ceil(picture / _MAX_PACKET_BITS)

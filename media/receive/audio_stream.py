@@ -232,7 +232,7 @@ class AudioStream:
                 if samples is None:
                     self._conceal(_FRAME)
                 else:
-                    self._push(self._stretch(samples, play, at), 0)
+                    self._push_stretched(samples, play, at)
                 return play
             case Lost(samples=missing, next_payload=next_payload):
                 copy = self._concealer.recover(next_payload, missing) if next_payload else None
@@ -260,10 +260,25 @@ class AudioStream:
             stats.total_processing_delay += play.waited * count  # decoded when it is played
         return samples
 
-    def _stretch(self, samples: Samples, play: Play, at: float) -> Samples:
-        """Return a packet's sound, longer or shorter if the delay is off and it can be had."""
+    def _push_stretched(self, samples: Samples, play: Play, at: float) -> None:
+        """Queue a packet's sound, longer or shorter if the delay is off and it can be had.
+
+        Frame by frame: a packet may hold 120 ms, and be speech at one end only.
+        """
+        slack, queued = self.buffer.slack(play, at), self._queued
+        rest = samples
+        while len(rest):
+            stretched = self._stretch(rest, self._excess(slack, queued), at)
+            queued += len(stretched) - len(rest)
+            rest = stretched
+            # What is left in the end is a frame at least, or nothing could be compared in it.
+            size = _FRAME if len(rest) >= 2 * _FRAME else len(rest)
+            self._push(rest[:size], 0)
+            rest = rest[size:]
+
+    def _stretch(self, samples: Samples, excess: int, at: float) -> Samples:
+        """Return what is left of a packet, with a period more or less at its start."""
         config = self._config
-        excess = self._excess(self.buffer.slack(play, at))
         if excess <= config.rest_excess or (excess < config.excess and not self._is_long(at)):
             self._long_since = None
         elif self._long_since is None:
@@ -272,7 +287,7 @@ class AudioStream:
             self._short_since = None
         elif self._short_since is None:
             self._short_since = at
-        is_quiet = self._concealer.is_quiet(samples)
+        is_quiet = self._concealer.is_quiet(samples[:_FRAME])
         self._quiet_frames = self._quiet_frames + 1 if is_quiet else 0
         quiet = self._quiet_frames >= config.pause
         stretched: Samples | None = None
@@ -298,17 +313,21 @@ class AudioStream:
         self._stats.removed_samples_for_acceleration += max(0, -change)
         return stretched
 
-    def _excess(self, slack: float) -> int:
+    def _excess(self, slack: float, queued: int) -> int:
         """Return how many samples could be left out, or are wanting if below 0.
+
+        Args:
+            slack: Seconds that the fastest packets are held for too long.
+            queued: Samples of what was played before that are still to be played.
 
         Packets are asked for at ticks only.  So it takes all that is queued to have them asked
         for a whole frame later, and as much as is not queued for a whole frame earlier.
         """
         if slack < -self._config.shortage:
             frames = math.ceil(-slack / _FRAME_SECONDS)
-            return self._queued - frames * _FRAME
+            return queued - frames * _FRAME
         frames = max(0, math.floor(slack / _FRAME_SECONDS))
-        return self._queued + frames * _FRAME
+        return queued + frames * _FRAME
 
     def _may_shorten(self, excess: int, at: float, *, quiet: bool) -> bool:
         config = self._config

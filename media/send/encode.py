@@ -64,6 +64,12 @@ class EncodeConfig:
     max_ahead: float = 0.35
     """Seconds that the encoder may be ahead of its rate: one key frame of 450 % at 15 frames."""
 
+    least_paying: float = 20.0
+    """Pictures a second from which one is given up for what left in its place."""
+
+    max_owed: float = 0.3
+    """Seconds at its rate that are given up for what left in their place, at most."""
+
     pause_below: int = 50_000
     """Gross target in bits per second below which no picture is sent: sound needs most of it."""
 
@@ -90,6 +96,7 @@ class SkipReason(Enum):
     BUSY = "the encoder still had the one before"
     QUEUE = "packets wait to leave"
     AHEAD = "the encoder is ahead of its rate"
+    OWED = "a probe of the path took its place"
     PAUSED = "muted, paused or not connected"
     FAILED = "the encoder failed"
 
@@ -147,6 +154,8 @@ class VideoEncode:
         self._key_wanted = True
         self._key_at: float | None = None  # when the last key frame was ordered
         self._ahead = 0.0  # bits encoded beyond the rate
+        self._owed = 0.0  # bits that left in place of pictures
+        self._has_paid = False  # by the last picture
         self._ahead_at = now
         self._is_too_slow = False  # the network, for a picture
         self._change_since: float | None = None  # since when to pause, or to resume, is due
@@ -246,6 +255,10 @@ class VideoEncode:
         self._ahead = 0.0
         self._scale.restart()
 
+    def handle_widening(self) -> None:
+        """Choose the size anew, at once: the one in force was for a start in the dark."""
+        self._scale.begin_again()
+
     def handle_key_frame_request(self, round_trip: float, now: float) -> bool:
         """Take a request by the receiver; return whether it is heeded.
 
@@ -320,7 +333,17 @@ class VideoEncode:
         media_time = self.timing.stamp(captured_at, now, max_frame_rate=self.frame_rate)
         if media_time is None:
             return self._skipped(SkipReason.UNWANTED)
+        if self._pays():
+            return self._skipped(SkipReason.OWED)
         return self._order(frame, media_time, now)
+
+    def handle_padding(self, bits: int) -> None:
+        """Give pictures up for padding that left beside them.
+
+        Where there is no room for it, it stands in the bottleneck's queue for as long as what is
+        sent afterwards just fits, and sound stands behind it.
+        """
+        self._owed = min(self._owed + bits, self._config.max_owed * self._bitrate)
 
     def handle_job(self, job: VideoEncodeJob, now: float) -> EncodedPicture | None:
         """Take back the job; return the frame to send, if there is one."""
@@ -431,6 +454,15 @@ class VideoEncode:
     def _skipped(self, reason: SkipReason) -> VideoEncodeJob | None:
         self.skipped[reason] += 1
         return None
+
+    def _pays(self) -> bool:
+        """Tell whether this picture is given up: never two in a row nor one of few."""
+        share = self._bitrate / self.frame_rate
+        may = self.frame_rate >= self._config.least_paying and not self._has_paid
+        self._has_paid = may and self._owed > share / 2
+        if self._has_paid:
+            self._owed = max(0.0, self._owed - share)
+        return self._has_paid
 
     def _drain(self, now: float) -> None:
         self._ahead = max(0.0, self._ahead - (now - self._ahead_at) * self._bitrate)

@@ -334,6 +334,12 @@ class SendPipeline:
         self._pacer.set_rate(self._controller.pacing_bitrate, now)
         self._allocate(now)
 
+    def expect_round_trip(self, round_trip: float, now: float) -> None:
+        """Start as is fit for a path of so many seconds; before anything has left."""
+        self._controller.expect_round_trip(round_trip, now)
+        self._pacer.set_rate(self._controller.pacing_bitrate, now)
+        self._allocate(now)
+
     def request_key_frame(self, now: float) -> None:
         """Make the next picture of each stream a key frame."""
         del now
@@ -535,6 +541,8 @@ class SendPipeline:
             packet = video.history.padding(size)
             if packet is not None:
                 self._queue(packet, Priority.PADDING, video.parameters.mid, now)
+                if self._controller.is_bottleneck_sure:
+                    video.encode.handle_padding(8 * size)
                 return True
         return False
 
@@ -596,6 +604,9 @@ class SendPipeline:
             for stream in self._video.values():
                 stream.history.forget()
                 stream.encode.restart()
+        if self._controller.poll_widening():
+            for stream in self._video.values():
+                stream.encode.handle_widening()
         self._pacer.set_rate(self._controller.pacing_bitrate, now)
         self._allocate(now)
         target = self._controller.target_bitrate

@@ -210,6 +210,10 @@ class ScalePolicy:
             self._went_up_at = now
         return self._go(self._goal, rung)
 
+    def begin_again(self) -> None:
+        """Choose the next picture's size as the first one's was: by the rate, without patience."""
+        self._begun = False
+
     def restart(self) -> None:
         """Make the next picture, which is a key frame, small enough to be through soon."""
         self._restarting = True
@@ -228,7 +232,7 @@ class ScalePolicy:
         config = self._config
         last = len(_NUMERATORS) - 1
         if not self._begun:
-            goal = rung
+            goal = 0
             while goal < last and self._expected(goal, rung, bitrate, source) > COARSEST:
                 goal += 1
             return goal

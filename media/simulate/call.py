@@ -140,6 +140,9 @@ class SimulatedCall:
         self.down: Final[Link[Node]] = down
         self.a_to_b: Final = Observer(network.up)
         self.b_to_a: Final = Observer(network.down)
+        round_trip = _round_trip(network)
+        for node, session in zip((self.a, self.b), self._sessions, strict=True):
+            session.expect_round_trip(round_trip, node.now)
         self._start(self.a, self._sessions[0], self.b, self.a_to_b)
         self._start(self.b, self._sessions[1], self.a, self.b_to_a)
 
@@ -216,6 +219,11 @@ class SimulatedCall:
         if config.video if sender is self.a else config.answering_video:
             period = second / config.frame_rate
             simulation.every(period, send_picture, start=simulation.now + phase.uniform(0, period))
+
+
+def _round_trip(network: NetworkProfile) -> float:
+    """Return what connectivity checks measure at best before the call, in seconds."""
+    return sum(link.at(0.0).delay for link in (network.up, network.down))
 
 
 def _simulated_codecs(rng: random.Random) -> CodecRegistry:

@@ -27,6 +27,7 @@ PATH = Path(
     remote_type="srflx",
     protocol="udp",
     round_trip=0.1,
+    least_round_trip=0.1,
     remote_address=("192.0.2.1", 9),
 )
 

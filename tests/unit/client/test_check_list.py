@@ -231,6 +231,7 @@ def test_a_round_trip_of_seconds_is_alive_as_long_as_answers_come() -> None:
         bench.answer(wifi, 4.0)
     assert bench.checks.selected is wifi
     assert wifi.round_trip == 4.0
+    assert wifi.least_round_trip == 4.0
 
 
 def test_the_controlled_side_follows_the_nomination() -> None:

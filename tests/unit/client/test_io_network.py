@@ -17,6 +17,7 @@ def path_to(address: str, kind: PathKind = "host") -> MediaPath:
         remote_type="host",
         protocol="udp",
         round_trip=0.01,
+        least_round_trip=0.01,
         remote_address=(address, 9),
     )
 

@@ -198,3 +198,43 @@ def test_a_probe_that_a_bottleneck_squeezed_bounds_growth() -> None:
         controller.handle_feedback(feedback, now + 0.1)
         reached = max(reached, controller.target_bitrate)
     assert 300_000 < reached <= 400_000
+
+
+def test_a_start_into_a_long_path_sends_little_before_the_first_answer() -> None:
+    feeder = Feeder()
+    feeder.controller.expect_round_trip(0.5, 0.0)
+    assert feeder.controller.target_bitrate == 100_000
+    feeder.controller.expect_bitrate(2_000_000, 0.0)  # of a better day: probing finds it
+    assert feeder.controller.target_bitrate == 100_000
+    assert not feeder.controller.is_window_full(0.0)
+    feeder.run(0.2, hears=False)
+    assert feeder.controller.is_window_full(0.05)
+    assert not feeder.controller.is_window_full(0.13)  # a picture now and then is no stop
+
+
+def test_a_slow_start_is_over_once_answers_tell_of_no_bottleneck() -> None:
+    feeder = Feeder()
+    feeder.controller.expect_round_trip(0.3, 0.0)
+    assert feeder.controller.target_bitrate == 166_666
+    feeder.run(0.4)
+    assert not feeder.controller.poll_widening()
+    feeder.run(0.5)
+    assert feeder.controller.target_bitrate >= 300_000
+    assert feeder.controller.poll_widening()
+    assert not feeder.controller.poll_widening()
+
+
+@pytest.mark.parametrize("round_trip", [0.0, 0.16])
+def test_a_start_into_a_short_path_is_the_usual_one(round_trip: float) -> None:
+    feeder = Feeder()
+    feeder.controller.expect_round_trip(round_trip, 0.0)
+    assert feeder.controller.target_bitrate == 300_000
+    feeder.run(0.5)
+    assert not feeder.controller.poll_widening()
+
+
+def test_a_round_trip_is_of_no_interest_once_something_has_left() -> None:
+    feeder = Feeder()
+    feeder.run(0.1, hears=False)
+    feeder.controller.expect_round_trip(1.0, feeder.now)
+    assert feeder.controller.target_bitrate == 300_000

@@ -215,3 +215,56 @@ def test_the_planner_says_when_it_need_not_be_asked() -> None:
     assert poll(planner, 3.0) is None
     assert not planner.is_due(3.9, **path)
     assert planner.is_due(4.0, **path)
+
+
+def until_next(planner: ProbePlanner, now: float) -> tuple[float, ProbeCluster]:
+    """Return when the next cluster is sent, to a tenth of a second, and it."""
+    for tenth in range(1, 400):
+        cluster = poll(planner, now + tenth / 10)
+        if cluster is not None:
+            return now + tenth / 10, cluster
+    raise AssertionError("none in 40 seconds")
+
+
+def pauses(planner: ProbePlanner, cluster: ProbeCluster, limits: list[float]) -> list[float]:
+    now, seconds = 0.1, []
+    for limit in limits:
+        planner.handle_results(packets(cluster, limit), [], now)
+        before = now
+        now, cluster = until_next(planner, now)
+        seconds.append(round(now - before, 1))
+    return seconds
+
+
+def test_the_same_bottleneck_is_looked_for_ever_more_rarely() -> None:
+    planner, cluster = started()
+    assert pauses(planner, cluster, [2e5] * 7) == [1.0, 2.0, 4.0, 8.0, 16.0, 24.0, 24.0]
+
+
+def test_another_bottleneck_is_looked_for_as_often_as_an_unknown_one() -> None:
+    planner, cluster = started()
+    limits = [2e5, 2e5, 2e5, 1.2e5, 1.2e5]
+    assert pauses(planner, cluster, limits) == [1.0, 2.0, 4.0, 3.0, 6.0]
+
+
+def test_a_measurement_that_jitter_blurs_tells_of_no_bottleneck() -> None:
+    planner, cluster = started()
+    for _ in range(5):
+        planner.handle_results(packets(cluster, 200_000), [], 0.0)
+        blurred = poll(planner, 100.0, jitter=0.1)
+        assert blurred is not None
+        planner.handle_results(packets(blurred, 200_000), [], 100.0)
+        assert poll(planner, 103.1) is not None
+        planner, cluster = started()
+
+
+def test_a_sign_of_more_room_ends_a_long_pause() -> None:
+    planner, cluster = started()
+    now = 0.1
+    for _ in range(5):
+        planner.handle_results(packets(cluster, 200_000), [], now)
+        now, cluster = until_next(planner, now)
+    planner.handle_results(packets(cluster, 200_000), [], now)
+    planner.hurry(now + 1.0)
+    assert poll(planner, now + 2.9) is None  # but no sooner than on an unknown path
+    assert poll(planner, now + 3.0) is not None

@@ -32,3 +32,15 @@ def test_the_empty_path_is_forgotten_after_20_seconds() -> None:
         if tenth == 100:
             assert queue.seconds == pytest.approx(0.08)
     assert queue.seconds == pytest.approx(0.0)
+
+
+def test_it_tells_once_by_how_much_the_empty_path_became_shorter() -> None:
+    queue = QueueDelay()
+    queue.handle_arrival(0.0, 100.2)
+    queue.handle_arrival(0.5, 100.65)
+    assert queue.poll_fall() == pytest.approx(0.05)
+    queue.handle_arrival(2.0, 102.05)  # in another of its buckets
+    assert queue.poll_fall() == pytest.approx(0.1)
+    assert queue.poll_fall() == 0.0
+    queue.handle_arrival(2.5, 102.7)
+    assert queue.poll_fall() == 0.0

@@ -161,7 +161,8 @@ def test_near_capacity_growth_is_additive() -> None:
     rate = rate_at(1_000_000)
     rate.capacity = 1_000_000
     rate.update(CALM, 1.0)
-    assert rate.bitrate == pytest.approx(1_000_000 + 9_600 / 0.4)
+    packet = 1_000_000 / 30 / 4  # a picture of it takes four
+    assert rate.bitrate == pytest.approx(1_000_000 + packet / 0.4)
 
 
 def test_a_probe_lifts_the_rate_and_never_lowers_it_later() -> None:
@@ -277,3 +278,14 @@ def test_after_a_collapse_it_goes_on_when_the_queue_must_be_empty() -> None:
     rate.update(full, 2.05)  # 0.7 s of queue at 0.7 of capacity
     assert not rate.draining
     assert rate.bitrate == pytest.approx(276_000)
+
+
+def test_a_rate_that_grows_beyond_the_capacity_says_so_once() -> None:
+    rate = rate_at(1_080_000)
+    rate.capacity = 1_000_000
+    told = []
+    for tenth in range(1, 30):
+        rate.update(CALM, tenth / 10)
+        told.append(rate.outgrew)
+    assert told.count(True) == 1
+    assert rate.bitrate > 1_100_000

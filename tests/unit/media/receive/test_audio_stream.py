@@ -130,6 +130,38 @@ def test_delay_is_got_rid_of_in_a_pause_once_it_has_been_too_long_for_a_while() 
     assert sum(level < 1_000 for level in levels) in (16, 17)
 
 
+class LongPackets(Voice):
+    """The same voice in packets of 60 ms, ``Q`` or ``V`` for each of their frames."""
+
+    def decode(self, packet: bytes) -> NDArray[np.int16]:
+        frames = [(packet[1] * 3 + index, packet[2 + index : 3 + index]) for index in range(3)]
+        sound = [
+            self.sound[n * 960 : (n + 1) * 960] * (0.01 if q == b"Q" else 1.0) for n, q in frames
+        ]
+        return np.concatenate(sound).astype(np.int16)
+
+
+def test_long_packets_are_shortened_frame_by_frame() -> None:
+    """A pause in the middle of speech is one in packets of 60 ms too."""
+    stream = AudioStream(LongPackets(), JitterBufferConfig(), ConcealConfig(), AudioStreamConfig())
+    pauses = {140: b"VQQ", 141: b"QQV"}
+    stream.set_lip_sync_delay(0.09)
+    before = 0
+    for number in range(145):
+        if number == 30:
+            stream.set_lip_sync_delay(0.0)
+        while (due := stream.poll_timeout()) is not None and due < number * 0.06:
+            tick(stream, due)
+        payload = bytes([2, number % 80]) + pauses.get(number, b"VVV")
+        stream.handle_packet(number, number * 2_880, payload, number * 0.06, retransmitted=False)
+        if number == 139:
+            before = stream.stats().removed_samples_for_acceleration
+    stats = stream.stats()
+    # Three of the four quiet frames are known to be a pause, and each gives a period of its own.
+    assert 3 * 240 <= stats.removed_samples_for_acceleration - before <= 3 * 720
+    assert stats.concealed_samples == 0
+
+
 def test_within_a_voice_the_delay_changes_by_whole_periods() -> None:
     """Lip sync wants 80 ms more for a while: nothing is made up, and no seam is heard."""
     stream = voice()

@@ -312,3 +312,27 @@ def test_no_more_is_spent_on_a_picture_than_anybody_sees(
         stage.handle_job(job, now)
         rates.append(job.bitrate)
     assert rates[-1] == pytest.approx(told, rel=0.001)
+
+
+def test_padding_is_made_up_for_by_pictures_but_not_by_two_in_a_row(fake_codecs: Any) -> None:
+    camera = Camera(fake_codecs)
+    camera.run(1)
+    camera.stage.handle_padding(4 * 1_000_000 // 30)  # four pictures' worth
+    assert camera.frames == 30
+    camera.run(8 / 30)
+    assert camera.stage.skipped[SkipReason.OWED] == 4
+    assert camera.frames == 34
+    camera.run(1)
+    assert camera.stage.skipped[SkipReason.OWED] == 4
+    camera.stage.handle_padding(10**9)
+    camera.run(2)
+    assert camera.stage.skipped[SkipReason.OWED] == 4 + 9  # 0.3 s at its rate and no more
+
+
+def test_where_pictures_are_few_none_is_given_up(fake_codecs: Any) -> None:
+    camera = Camera(fake_codecs, bitrate=60_000)
+    camera.run(1)
+    assert camera.stage.frame_rate < 20
+    camera.stage.handle_padding(100_000)
+    camera.run(1)
+    assert camera.stage.skipped[SkipReason.OWED] == 0

@@ -150,3 +150,13 @@ def test_sizes_are_even_whatever_the_source() -> None:
         width, height = Scaling(numerator).size(854, 482)
         assert width % 2 == height % 2 == 0
     assert Scaling(2).size(2, 2) == (2, 2)
+
+
+def test_a_size_for_a_start_in_the_dark_is_chosen_anew_at_once() -> None:
+    camera = Camera(height=720)
+    camera.run(100_000, 0.3)
+    assert camera.size == (480, 270)
+    assert camera.run(2_000_000, 0.5) == []  # by itself it would take some seconds
+    camera.policy.begin_again()
+    assert len(camera.run(2_000_000, 0.5)) == 1
+    assert camera.size == (1_280, 720)
