@@ -25,6 +25,7 @@ Invariants:
 
 from __future__ import annotations
 
+import copy
 import logging
 import random
 from collections import deque
@@ -261,10 +262,10 @@ class MediaSession:
         return self._send.reached_bitrate
 
     def stats(self, now: float) -> SessionStats:
-        """Return the state of both directions."""
+        """Return the state of both directions at this moment; nothing changes it afterwards."""
         return SessionStats(
-            send=self._send.stats(now),
-            receive=self._receive.stats(now),
+            send=copy.deepcopy(self._send.stats(now)),
+            receive=copy.deepcopy(self._receive.stats(now)),
             round_trip=self._send.round_trip,
             malformed_datagrams=self._malformed,
             quality=self._quality.quality,

@@ -71,3 +71,18 @@ def test_what_is_expected_counts_only_before_anything_has_left() -> None:
     before = call.stats()[0].send.target_bitrate
     call.session(call.a).expect_bitrate(100_000, call.a.now)
     assert call.stats()[0].send.target_bitrate == before
+
+
+def test_statistics_are_those_of_the_moment() -> None:
+    wide = NetworkProfile.parse("rate=2000,delay=40|rate=2000,delay=40")
+    call = SimulatedCall(wide, seed=1, config=CallConfig(answering_video=False))
+    call.run(until=1.0)
+    before = call.stats()
+    counted = [sum(stream.packets_sent for stream in side.send.streams) for side in before]
+    heard = [sum(stream.packets_received for stream in side.receive.streams) for side in before]
+    call.run(until=2.0)
+    after = call.stats()
+    for side, sent, received in zip(before, counted, heard, strict=True):
+        assert sum(stream.packets_sent for stream in side.send.streams) == sent
+        assert sum(stream.packets_received for stream in side.receive.streams) == received
+    assert sum(stream.packets_sent for stream in after[0].send.streams) > counted[0]
