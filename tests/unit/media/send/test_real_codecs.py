@@ -50,8 +50,7 @@ def test_what_leaves_decodes_and_follows_the_rate(virtual_call: Any, codecs: Cod
     audio = codecs.audio_decoder("opus")
     heard = [audio.decode(packet.payload) for _, packet in call.received if packet.ssrc == AUDIO]
     assert sum(map(len, heard)) > 430 * 960
-    # Longer ones on the thinner link, the longest until its queue is empty.
-    assert {len(samples) for samples in heard} == {960, 1_920, 2_880}
+    assert {len(samples) for samples in heard} == {960, 1_920}  # longer ones on the thinner link
     assert min(np.abs(samples).max() for samples in heard[5:]) > 4_000
     video = call.pipeline.stats(call.now).streams[1]
     assert video.key_frames_encoded <= 4  # the first, the one asked for, changes of size
