@@ -105,12 +105,11 @@ _LIMITED_SHARE: Final = 0.65
 
 _SENT_WINDOW: Final = 0.5
 _CALM_QUEUE: Final = 0.03
-"""Seconds of queue up to which a probe does no harm; jitter is added to it.  Where the rate is near
-a known capacity a queue that has just begun would be made a long one, so there none is borne,"""
+"""Seconds of queue up to which a probe does no harm; jitter is added to it."""
 
 _CLEAR_JITTER: Final = 0.012
-"""unless jitter is more than this: then what looks like a queue may be none."""
-
+"""Seconds of jitter up to which a measured capacity is sure.  Near it a probe makes a queue that
+has just begun a long one, so none is borne; with more jitter what looks like one may be none."""
 
 _FALL: Final = 0.03
 """Seconds by which the empty path becomes shorter from which somebody else's queue is gone; jitter
@@ -279,7 +278,10 @@ class CongestionController:
         )
 
     def is_window_full(self, now: float) -> bool:
-        """Tell whether pictures should wait for feedback on what is under way."""
+        """Tell whether pictures should wait for feedback on what is under way; ask for each.
+
+        Where a start is slow, one is let through now and then all the same.
+        """
         if self._target.is_measured or now - self._connected_at > _UNMEASURED_SECONDS:
             return False
         under_way = self._log.in_flight

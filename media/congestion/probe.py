@@ -260,10 +260,12 @@ class ProbePlanner:
         self._out = None
         self.limit = None
         if span is None or rate is None or rate < _SUCCESS * cluster.bitrate:
+            limit = None
             if span is not None and span.arrival_rate < _SQUEEZED * span.sent_rate:
                 self.limit = span.most(self._jitter)
-            clear = span is not None and self._jitter < _CLEAR * span.seconds
-            self._fail(now, span.arrival_rate if span and self.limit and clear else None)
+                if self._jitter < _CLEAR * span.seconds:
+                    limit = span.arrival_rate
+            self._fail(now, limit)
         else:
             self._pause = _FIRST_PAUSE
             self._next_at = now

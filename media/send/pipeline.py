@@ -42,6 +42,7 @@ from ringline.media.codecs.registry import CodecRegistry
 from ringline.media.congestion.allocate import LAYER_OVERHEAD, Demand, allocate
 from ringline.media.congestion.controller import CongestionController
 from ringline.media.congestion.target_rate import RateConfig
+from ringline.media.deadlines import earliest
 from ringline.media.errors import CodecError
 from ringline.media.frames import AudioFrame, Kind, VideoFrame
 from ringline.media.jobs import Job
@@ -352,9 +353,7 @@ class SendPipeline:
         """Return when :meth:`handle_timeout` is due, or :obj:`None`."""
         if not self._connected:
             return None
-        due, silent = self._pacer.poll_timeout(), self._controller.poll_timeout()
-        if silent is not None and (due is None or silent < due):
-            due = silent
+        due = earliest(self._pacer.poll_timeout(), self._controller.poll_timeout())
         for stream in self._streams:
             report = stream.reports.due
             if report is not None and (due is None or report < due):
